@@ -1,0 +1,1 @@
+"""Decoded pieces into named, shaped arrays."""

@@ -1,0 +1,132 @@
+"""Moving average and binning of base-resolution signal, along bp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.types import DtypeName, numpy_dtype
+
+Float64 = npt.NDArray[np.float64]
+
+# Double-precision working memory of one step; examples are smoothed in groups that fit.
+WORKING_BYTES = 64 << 20
+
+
+def margins(width_bp: int) -> tuple[int, int]:
+    """Bases that a centred box of `width_bp` reaches to the left and right of its base.
+
+    A box of even width reaches one base further to the left than to the right.
+    """
+    left = width_bp // 2
+    return left, width_bp - 1 - left
+
+
+def smooth_and_bin(
+    signal: npt.NDArray[np.float32], width_bp: int, bin_size: int, dtype: DtypeName
+) -> npt.NDArray[Any]:
+    """Centred moving average along bp, then the mean of each bin.
+
+    Parameters
+    ----------
+    signal : (B, L + width_bp - 1, T) float32
+        Base-resolution signal of the windows with their `margins`.
+    width_bp : int
+        Width of the box.
+    bin_size : int
+        Bases per bin; L has to be a multiple of it.
+    dtype : {"float32", "float16", "bfloat16"}
+
+    Returns
+    -------
+    (B, L // bin_size, T) array of `dtype`
+        NaN values are left out of both means; a mean of nothing is NaN.
+    """
+    n_examples, padded_bp, n_tracks = signal.shape
+    n_bins = (padded_bp - width_bp + 1) // bin_size
+    result = np.empty((n_examples, n_bins, n_tracks), numpy_dtype(dtype))
+    # Five arrays of this size are alive at once in `moving_sum`.
+    group = max(1, WORKING_BYTES // max(1, 5 * 8 * padded_bp * n_tracks))
+    # Infinities may meet (inf - inf) and sums may leave the range of the dtype; both have a value.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, n_examples, group):
+            part = moving_average(signal[first : first + group], width_bp)
+            # By way of float32, as the kernels round.
+            result[first : first + group] = bin_mean(part, bin_size).astype(np.float32)
+    return result
+
+
+def moving_average(signal: npt.NDArray[np.floating[Any]], width_bp: int) -> Float64:
+    """Mean of every `width_bp` neighbouring values along axis 1.
+
+    Parameters
+    ----------
+    signal : (B, M, T)
+    width_bp : int
+        At most M.
+
+    Returns
+    -------
+    (B, M - width_bp + 1, T) float64
+        NaN values are left out; NaN where there is nothing else.
+    """
+    known = ~np.isnan(signal)
+    if known.all():
+        return moving_sum(signal.astype(np.float64), width_bp) / width_bp
+    total = moving_sum(np.where(known, signal, 0).astype(np.float64), width_bp)
+    return _divide(total, moving_sum(known.astype(np.float64), width_bp))
+
+
+def moving_sum(values: Float64, width: int) -> Float64:
+    """Sum of every `width` neighbouring values along axis 1.
+
+    The axis is cut into blocks of `width`; a box spans at most two of them, so its sum is the end
+    of one running sum (from the right, in the first block) plus the end of another (from the
+    left, in the second). Nothing is ever subtracted: a large value or an infinity leaves no trace
+    in boxes that do not hold it, as it would with differences of one long running sum.
+    """
+    n_examples, length, n_tracks = values.shape
+    n_blocks = -(-length // width)
+    blocks = np.zeros((n_examples, n_blocks, width, n_tracks))
+    blocks.reshape(n_examples, n_blocks * width, n_tracks)[:, :length] = values
+    from_left = np.cumsum(blocks, axis=2).reshape(n_examples, -1, n_tracks)
+    from_right = np.cumsum(blocks[:, :, ::-1], axis=2)[:, :, ::-1]
+    # A box that starts with a block is that block's running sum from the left alone.
+    from_right[:, :, 0] = 0.0
+    from_right = from_right.reshape(n_examples, -1, n_tracks)
+    n_boxes = length - width + 1
+    sums: Float64 = from_right[:, :n_boxes] + from_left[:, width - 1 : width - 1 + n_boxes]
+    return sums
+
+
+def bin_mean(values: Float64, bin_size: int) -> Float64:
+    """Mean of each run of `bin_size` values along axis 1, NaN left out.
+
+    Parameters
+    ----------
+    values : (B, L, T)
+        Values beyond the last whole bin are not used.
+
+    Returns
+    -------
+    (B, L // bin_size, T) float64
+        NaN where a bin holds nothing else.
+    """
+    if bin_size == 1:
+        return values
+    n_examples, length, n_tracks = values.shape
+    n_bins = length // bin_size
+    bins = values[:, : n_bins * bin_size].reshape(n_examples, n_bins, bin_size, n_tracks)
+    known = ~np.isnan(bins)
+    if known.all():
+        means: Float64 = bins.mean(axis=2)
+        return means
+    return _divide(np.where(known, bins, 0).sum(axis=2), known.sum(axis=2).astype(np.float64))
+
+
+def _divide(total: Float64, count: Float64) -> Float64:
+    result = np.full(total.shape, np.nan)
+    np.divide(total, count, out=result, where=count > 0)
+    return result

@@ -1,0 +1,78 @@
+"""The CPU backend: plans executed by the CPU library, one call per batch."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.backend.cpu import library as native
+from bigwig_loader.backend.cpu.sequence import count_unknown, encode_one_hot
+from bigwig_loader.backend.cpu.signal import CpuSignalReader
+from bigwig_loader.backend.protocol import BackendStatus
+from bigwig_loader.types import numpy_dtype
+
+if TYPE_CHECKING:
+    from bigwig_loader.formats.genome import Genome
+    from bigwig_loader.plan.sequence import SequenceOptions
+    from bigwig_loader.plan.track_index import TrackIndex
+    from bigwig_loader.plan.windows import ContigTable, Windows
+
+
+def available_threads() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CpuBackend:
+    """Executes plans on the CPU.
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        Threads per call; None for the cores available.
+    reason : str
+        Why this backend was chosen; shown in `status`.
+    """
+
+    def __init__(self, n_threads: int | None = None, reason: str = "asked for") -> None:
+        self._library = native.library()
+        self.n_threads = available_threads() if n_threads is None else n_threads
+        self._reason = reason
+
+    @property
+    def status(self) -> BackendStatus:
+        """What runs here and why."""
+        details = {
+            "inflate": native.use_libdeflate(self._library),
+            "threads": str(self.n_threads),
+            "library": str(native.LIBRARY),
+        }
+        return BackendStatus("cpu", self._reason, details)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+        """An uninitialised array."""
+        return np.empty(shape, numpy_dtype(dtype))
+
+    def open_signal(self, index: TrackIndex) -> CpuSignalReader:
+        """Open the files of an index for reading."""
+        return CpuSignalReader(index, self.n_threads)
+
+    def encode_one_hot(
+        self,
+        genome: Genome,
+        contigs: ContigTable,
+        windows: Windows,
+        options: SequenceOptions,
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]:
+        """One-hot sequence of the windows."""
+        return encode_one_hot(genome, contigs, windows, options, out, self.n_threads)
+
+    def count_unknown(
+        self, genome: Genome, contigs: ContigTable, windows: Windows
+    ) -> npt.NDArray[np.int64]:
+        """Unknown bases of each window."""
+        return count_unknown(genome, contigs, windows, self.n_threads)

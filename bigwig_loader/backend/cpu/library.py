@@ -1,0 +1,138 @@
+"""The CPU library (`cuda_kernels/host`): found, loaded with ctypes, and declared."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import functools
+import importlib.util
+import sys
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_void_p
+from pathlib import Path
+
+from bigwig_loader.errors import BackendUnavailableError
+
+LIBRARY = Path(__file__).parents[2] / "_native" / "libbigwig_loader_cpu.so"
+
+
+def _struct(name: str, doc: str, layout: str) -> type[ctypes.Structure]:
+    """A ctypes structure from lines of ``type: field field ...``."""
+    kinds = {
+        "ptr": c_void_p,
+        "i64": c_int64,
+        "i64x2": c_int64 * 2,
+        "i32": c_int32,
+        "f32": c_float,
+    }
+    fields = []
+    for line in layout.split("\n"):
+        kind, _, names = line.strip().partition(": ")
+        fields += [(field, kinds[kind]) for field in names.split()]
+    return type(name, (ctypes.Structure,), {"_fields_": fields, "__doc__": doc})
+
+
+# BwlIndex and BwlRequest of cuda_kernels/host/request.h, field by field.
+SignalIndex = _struct(
+    "SignalIndex",
+    "What stays the same for all requests to one collection.",
+    """ptr: files
+    i64: n_contigs
+    ptr: contig_bp chrom_ids file_bytes swap buf_size
+    ptr: start_key end_key offset n_bytes spans state""",
+)
+SignalRequest = _struct(
+    "SignalRequest",
+    "One batch of signal.",
+    """ptr: index memory memory_offset
+    i64: n_blocks
+    ptr: block wanted_start wanted_end
+    i64: n_reads
+    ptr: read_block
+    i64: n_windows n_tracks
+    ptr: row_first row_count window_contig window_start window_reverse
+    i64: length_bp
+    ptr: transforms track_swap
+    i64: bin_size
+    i32: statistic dtype
+    f32: uncovered out_of_bounds
+    ptr: out
+    i64: out_stride_window out_stride_bin out_stride_track
+    i32: n_threads verify
+    i64: failed_block
+    i64x2: failed_detail
+    i32: failed_status
+    i64: n_bytes_read n_bytes_inflated n_items""",
+)
+
+
+# Every function of the library: result, arguments.
+_FUNCTIONS: dict[str, tuple[object, list[object]]] = {
+    "bwl_files_open": (c_void_p, [POINTER(c_char_p), c_void_p, c_int64, c_int64]),
+    "bwl_files_close": (None, [c_void_p]),
+    "bwl_files_n_open": (c_int64, [c_void_p]),
+    "bwl_use_libdeflate": (c_int32, [c_char_p]),
+    "bwl_read_signal": (None, [c_void_p]),
+    "bwl_intervals_read": (c_void_p, [c_void_p, c_void_p]),
+    "bwl_intervals_copy": (None, [c_void_p, c_void_p, c_void_p, c_void_p]),
+    "bwl_intervals_free": (None, [c_void_p]),
+    "bwl_index_bytes": (c_int64, []),
+    "bwl_request_bytes": (c_int64, []),
+    "bwl_inflate": (
+        c_int32,
+        [c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, POINTER(c_int64)],
+    ),
+}
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The loaded library; loaded on the first call.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If it is missing or belongs to another version of the package.
+    """
+    try:
+        loaded = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"the CPU library cannot be loaded: {error}. "
+            "Build it with `pip install .` (or `pip install -e .`) in the checkout"
+        ) from error
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(loaded, name)
+        function.restype = result
+        function.argtypes = arguments
+    sizes = ctypes.sizeof(SignalIndex), ctypes.sizeof(SignalRequest)
+    if (loaded.bwl_index_bytes(), loaded.bwl_request_bytes()) != sizes:
+        raise BackendUnavailableError(
+            f"{LIBRARY} was built from another version of the sources. "
+            "Build it again with `pip install .` (or `pip install -e .`)"
+        )
+    use_libdeflate(loaded)
+    return loaded
+
+
+def libdeflate_candidates() -> list[tuple[str, str]]:
+    """(what it is, path) of the places where libdeflate may be, best first."""
+    found = []
+    package = importlib.util.find_spec("deflate")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        found += [("deflate wheel", str(p)) for p in sorted(Path(folder).glob("_deflate*.so"))]
+    for name in ("libdeflate.so.0", "libdeflate.0.dylib"):
+        path = Path(sys.prefix) / "lib" / name
+        if path.exists():
+            found.append(("environment", str(path)))
+    system = ctypes.util.find_library("deflate")
+    if system:
+        found.append(("system", system))
+    return found
+
+
+def use_libdeflate(loaded: ctypes.CDLL) -> str:
+    """Give the library its libdeflate; returns what was found."""
+    for what, path in libdeflate_candidates():
+        if loaded.bwl_use_libdeflate(path.encode()):
+            return f"libdeflate ({what})"
+    return "built-in (libdeflate not found)"

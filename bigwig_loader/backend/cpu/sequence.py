@@ -1,0 +1,163 @@
+"""One-hot sequence on the CPU: one call into the C library per batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.backend.cpu.library import library
+from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.formats.genome import Genome
+from bigwig_loader.plan.sequence import SequenceOptions
+from bigwig_loader.plan.windows import ContigTable, Windows
+from bigwig_loader.types import numpy_dtype
+
+
+def encode_one_hot(
+    genome: Genome,
+    contigs: ContigTable,
+    windows: Windows,
+    options: SequenceOptions | None = None,
+    out: npt.NDArray[Any] | None = None,
+    n_threads: int = 1,
+) -> npt.NDArray[Any]:
+    """One-hot encode windows of a genome; letters A, C, G, T.
+
+    Parameters
+    ----------
+    genome : Genome
+        Its contigs are found by the names in `contigs`, and loaded where they are not yet.
+    contigs : ContigTable
+        What ``windows.contig_index`` counts. Lengths are the genome's own.
+    windows : Windows
+        B windows of L bases. Positions before a contig's first base or past its last are all
+        zero; a reversed window is delivered as reverse complement.
+    options : SequenceOptions, optional
+        Dtype, layout and what unknown bases have.
+    out : ndarray, optional
+        Written and returned; of the result's shape and dtype, every window contiguous.
+    n_threads : int
+
+    Returns
+    -------
+    ndarray
+        (B, L, 4), or (B, 4, L) with layout ``"BAL"``, of ``options.dtype``.
+
+    Raises
+    ------
+    NotFoundError
+        If the genome lacks a contig that a window lies on.
+    InvalidInputError
+        If a contig index is out of range or `out` does not fit.
+    """
+    options = options or SequenceOptions()
+    shape = options.shape(len(windows), windows.length_bp)
+    dtype = numpy_dtype(options.dtype)
+    if out is None:
+        out = np.empty(shape, dtype=dtype)
+    else:
+        _check_out(out, shape, dtype)
+    addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
+    table = one_hot_table(options)
+    reverse = windows.reverse
+    status = library().bwl_one_hot(
+        len(windows),
+        windows.length_bp,
+        windows.contig_index.ctypes.data,
+        windows.start.ctypes.data,
+        None if reverse is None else reverse.ctypes.data,
+        addresses.ctypes.data,
+        lengths.ctypes.data,
+        table.ctypes.data,
+        dtype.itemsize,
+        int(options.layout == "BAL"),
+        out.ctypes.data,
+        out.strides[0],
+        n_threads,
+    )
+    if status != 0:
+        raise MemoryError("no memory for the tables of the one-hot encoder")
+    return out
+
+
+def count_unknown(
+    genome: Genome, contigs: ContigTable, windows: Windows, n_threads: int = 1
+) -> npt.NDArray[np.int64]:
+    """Bases of each window that are not A, C, G or T (U reads as T).
+
+    Positions outside the contig count as unknown. Parameters and errors as in `encode_one_hot`.
+
+    Returns
+    -------
+    (B,) int64
+        0 to ``windows.length_bp``; divide by it for the fraction.
+    """
+    addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
+    counts = np.empty(len(windows), dtype=np.int64)
+    library().bwl_count_unknown(
+        len(windows),
+        windows.length_bp,
+        windows.contig_index.ctypes.data,
+        windows.start.ctypes.data,
+        addresses.ctypes.data,
+        lengths.ctypes.data,
+        counts.ctypes.data,
+        n_threads,
+    )
+    return counts
+
+
+def one_hot_table(options: SequenceOptions) -> npt.NDArray[Any]:
+    """Row of each 4-bit code, (16, 4) in the dtype of `options`, rounded to nearest even."""
+    table = np.empty((16, 4), dtype=np.float32)
+    library().bwl_one_hot_table(int(options.unknown == "fraction"), table.ctypes.data)
+    return table.astype(numpy_dtype(options.dtype))
+
+
+def pack_bases(text: bytes, packed: npt.NDArray[np.uint8], first_base: int) -> int:
+    """What `bigwig_loader.formats.genome.pack_bases` does, about twice as fast."""
+    if packed.dtype != np.uint8 or not packed.flags.c_contiguous or not packed.flags.writeable:
+        raise InvalidInputError("packed bases: expected a writable, contiguous uint8 array")
+    n_bases: int = library().bwl_pack_bases(
+        text, len(text), packed.ctypes.data, first_base, 2 * packed.size
+    )
+    return n_bases
+
+
+def _contig_arrays(
+    genome: Genome, contigs: ContigTable, windows: Windows
+) -> tuple[npt.NDArray[np.uintp], npt.NDArray[np.int64], list[npt.NDArray[np.uint8]]]:
+    """Address and length of each contig that is needed, and the arrays to keep alive meanwhile."""
+    used = np.unique(windows.contig_index)
+    if used.size and (used[0] < 0 or used[-1] >= len(contigs)):
+        raise InvalidInputError(
+            f"windows: expected contig_index of 0 to {len(contigs) - 1}; "
+            f"got {used[0] if used[0] < 0 else used[-1]}"
+        )
+    addresses = np.zeros(len(contigs), dtype=np.uintp)
+    lengths = np.zeros(len(contigs), dtype=np.int64)
+    arrays = []
+    for i in used:
+        name = contigs.names[i]
+        packed = genome.packed(name)
+        addresses[i], lengths[i] = packed.ctypes.data, genome.contigs[name]
+        arrays.append(packed)
+    return addresses, lengths, arrays
+
+
+def _check_out(out: npt.NDArray[Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    got = (getattr(out, "shape", None), getattr(out, "dtype", type(out).__name__))
+    if got != (shape, dtype):
+        raise InvalidInputError(
+            f"argument out: expected an array {shape} {dtype}; got {got[0]} {got[1]}"
+        )
+    row_bytes = shape[1] * shape[2] * dtype.itemsize
+    inner = (shape[2] * dtype.itemsize, dtype.itemsize)
+    apart = shape[0] < 2 or out.strides[0] >= row_bytes
+    if not out.flags.writeable or not out.flags.aligned or out.strides[1:] != inner or not apart:
+        raise InvalidInputError(
+            "argument out: expected a writable array whose windows are contiguous; "
+            f"got strides {out.strides}"
+        )

@@ -1,0 +1,366 @@
+"""Many BigWig files as one source of arrays."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.assemble.regions import RegionFilter, stored_regions
+from bigwig_loader.backend.protocol import Backend, SignalReader
+from bigwig_loader.backend.select import select_backend
+from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names
+from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.index_cache import load_track_index
+from bigwig_loader.plan.budget import split_to_budget
+from bigwig_loader.plan.signal import IDENTITY, SignalOptions, TrackTransform
+from bigwig_loader.plan.windows import ContigTable, Windows, named_windows
+from bigwig_loader.types import PathLike, SignalDtype, Statistic, check_positive, numpy_dtype
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Working memory of one call where no budget is declared.
+DEFAULT_WORKING_BYTES = 2 << 30
+
+
+class BigWigCollection:
+    """Many BigWig files as one source of arrays, one track per file.
+
+    Headers and indices are read when the collection is made (in parallel, and from a cache on
+    disk the next time); data blocks are read when batches are asked for. A collection can be
+    pickled and used after a fork: files are opened again where it arrives.
+
+    Parameters
+    ----------
+    bigwig_path : path, URL, or iterable of them
+        A folder stands for the BigWig files in it, sorted by path.
+    file_extensions : sequence of str
+        Which files of a folder are BigWig files; compared without regard to case.
+    crawl : bool
+        Also look into sub-folders.
+    scale : mapping of str to float, optional
+        Factors by which stored values are multiplied (fill values are not). A key is a path, a
+        file name, a track name, or part of a path; keys that match no file are errors.
+    first_n_files : int, optional
+        Use the first so many files.
+    device : {"auto", "cpu", "cuda", "cuda:N"}
+        Where batches are made; `backend.status` says what was chosen and why.
+    n_threads : int, optional
+        Threads of one call; None for the cores available.
+    memory_budget : int, optional
+        Most bytes one `get_batch` may take, its result included; larger requests are worked off
+        in parts, and a budget that the result alone does not fit into is an error. None bounds
+        only the working memory, to 2 GiB. The index is not counted.
+
+    Raises
+    ------
+    InvalidDataError
+        If a file is not a BigWig file or is damaged, or if two files give a contig different
+        lengths.
+    NotFoundError
+        If a path does not exist or nothing is found, or a key of `scale` matches no file.
+
+    Examples
+    --------
+    >>> collection = BigWigCollection(example.bigwig_dir)
+    >>> collection.get_batch(["chr1", "chr2"], [1000, 2000], [1064, 2064]).shape
+    (2, 64, 4)
+    """
+
+    def __init__(
+        self,
+        bigwig_path: PathLike | Iterable[PathLike],
+        file_extensions: Sequence[str] = (".bigWig", ".bw"),
+        crawl: bool = True,
+        scale: Mapping[str | os.PathLike[str], float] | None = None,
+        first_n_files: int | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+        memory_budget: int | None = None,
+    ) -> None:
+        if memory_budget is not None:
+            check_positive("memory_budget", memory_budget)
+        if n_threads is not None:
+            check_positive("n_threads", n_threads)
+        self.bigwig_paths = find_bigwigs(bigwig_path, file_extensions, crawl, first_n_files)
+        self.track_names = track_names(self.bigwig_paths)
+        self.memory_budget = memory_budget
+        factors = match_scale(scale or {}, self.bigwig_paths, self.track_names)
+        self._transforms = [TrackTransform(f) if f != 1.0 else IDENTITY for f in factors]
+        self._device, self._n_threads = device, n_threads
+        self.backend: Backend = select_backend(device, n_threads)
+        self._index = load_track_index(self.bigwig_paths)
+        self._reader: SignalReader | None = None
+        self._reader_pid = 0
+
+    def __len__(self) -> int:
+        return len(self.bigwig_paths)
+
+    def __repr__(self) -> str:
+        return (
+            f"BigWigCollection({len(self)} tracks, {len(self.contigs)} contigs, "
+            f"device={self.backend.status.name!r})"
+        )
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of tracks, one per file."""
+        return len(self)
+
+    @property
+    def contigs(self) -> ContigTable:
+        """Contigs of all files, in order of first appearance."""
+        return self._index.contigs
+
+    @property
+    def reader(self) -> SignalReader:
+        """The open files; opened on first use in each process."""
+        if self._reader is None or self._reader_pid != os.getpid():
+            self._reader = self.backend.open_signal(self._index)
+            self._reader_pid = os.getpid()
+        return self._reader
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reader": None, "backend": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.backend = select_backend(self._device, self._n_threads)
+
+    def __enter__(self) -> BigWigCollection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; they are opened again when next needed."""
+        if self._reader is not None and self._reader_pid == os.getpid():
+            self._reader.close()
+        self._reader = None
+
+    def with_transforms(
+        self, transforms: TrackTransform | Mapping[str, TrackTransform]
+    ) -> BigWigCollection:
+        """The same collection with other per-track transforms.
+
+        Parameters
+        ----------
+        transforms : TrackTransform or mapping of track name to TrackTransform
+            One for all tracks, or those of some; the others keep theirs. A `scale` given when
+            the collection was made is replaced, not multiplied.
+        """
+        if isinstance(transforms, TrackTransform):
+            chosen = [transforms] * len(self)
+        else:
+            chosen = list(self._transforms)
+            for name, transform in transforms.items():
+                chosen[self.track_index(name)] = transform
+        other = BigWigCollection.__new__(BigWigCollection)
+        other.__setstate__({**self.__getstate__(), "_transforms": chosen})
+        return other
+
+    def track_index(self, name: str) -> int:
+        """Number of the track of that name."""
+        try:
+            return self.track_names.index(name)
+        except ValueError:
+            raise NotFoundError.among("track", name, self.track_names, "the collection") from None
+
+    def get_batch(
+        self,
+        chromosomes: Sequence[str] | npt.NDArray[Any],
+        start: Sequence[int] | npt.NDArray[Any],
+        end: Sequence[int] | npt.NDArray[Any],
+        window_size: int = 1,
+        default_value: float = 0.0,
+        dtype: SignalDtype = "float32",
+        statistic: Statistic = "mean",
+        tracks: Sequence[int | str] | npt.NDArray[Any] | None = None,
+        out: Any = None,
+    ) -> Any:
+        """Signal of B windows of one length L, from all tracks at once.
+
+        Parameters
+        ----------
+        chromosomes : (B,) str
+            Contig names.
+        start, end : (B,) int
+            0-based half-open; all windows of one length L. A window may reach past either end
+            of its contig; what lies outside has `default_value`.
+        window_size : int
+            Bases per bin. The ``L // window_size`` whole bins are delivered.
+        default_value : float
+            Value of bases without data; never scaled. NaN keeps "no data" apart from 0, and
+            leaves such bases out of the statistic.
+        dtype : {"float32", "float16", "bfloat16"}
+        statistic : {"mean", "sum", "max", "min", "std", "coverage"}
+            Over the bases of a bin; see `SignalOptions`.
+        tracks : sequence of int or str, optional
+            Track numbers or names, in the order of the output; None for all.
+        out : array, optional
+            Where to write, of the result's shape and dtype, with any strides.
+
+        Returns
+        -------
+        (B, L // window_size, T) array
+            NumPy on the CPU, CuPy on CUDA; `out` if given.
+
+        Raises
+        ------
+        InvalidInputError
+            For windows of different or no length, or arguments of different lengths.
+        NotFoundError
+            For an unknown contig or track; near names are listed.
+        InvalidDataError
+            If a data block that is needed is damaged.
+        """
+        options = SignalOptions(window_size, statistic, dtype, uncovered=float(default_value))
+        windows = named_windows(self.contigs, chromosomes, start, end)
+        return self.read(windows, tracks=tracks, options=options, out=out)
+
+    def read(
+        self,
+        windows: Windows,
+        *,
+        tracks: Sequence[int | str] | npt.NDArray[Any] | None = None,
+        options: SignalOptions | None = None,
+        out: Any = None,
+    ) -> Any:
+        """Signal of windows: what `get_batch` does, with every option.
+
+        Parameters
+        ----------
+        windows : Windows
+            `contig_index` counts `contigs`.
+        tracks, out
+            As for `get_batch`.
+        options : SignalOptions, optional
+
+        Returns
+        -------
+        (B, N, T) or (B, T, N) array
+        """
+        options = options or SignalOptions()
+        which = self._track_numbers(tracks)
+        if (windows.contig_index.view(np.uint32) >= len(self.contigs)).any():
+            raise InvalidInputError(
+                f"windows: expected contig_index in [0, {len(self.contigs)}); got "
+                f"{windows.contig_index.min()} to {windows.contig_index.max()}"
+            )
+        if options.track_swap is not None and len(options.track_swap) != len(which):
+            raise InvalidInputError(
+                f"track_swap: expected {len(which)} places; got {len(options.track_swap)}"
+            )
+        shape = options.shape(len(windows), windows.length_bp, len(which))
+        n_bytes = 0 if out is not None else math.prod(shape) * numpy_dtype(options.dtype).itemsize
+        budget = (
+            DEFAULT_WORKING_BYTES if self.memory_budget is None else self.memory_budget - n_bytes
+        )
+        if budget <= 0:
+            raise InvalidInputError(
+                f"memory_budget is too small: the result alone takes {n_bytes} bytes; "
+                f"got {self.memory_budget}; read fewer windows at once"
+            )
+        if out is None:
+            out = self.backend.empty(shape, options.dtype)
+        elif tuple(out.shape) != shape or out.dtype != numpy_dtype(options.dtype):
+            raise InvalidInputError(
+                f"argument out: expected shape {shape} of {options.dtype}; "
+                f"got {tuple(out.shape)} of {out.dtype}"
+            )
+        reader = self.reader
+        pieces = split_to_budget(
+            self._index,
+            windows,
+            which,
+            options.bin_size,
+            budget,
+            lambda plan: reader.working_bytes(plan, options),
+        )
+        transforms = [self._transforms[t] for t in which.tolist()]
+        for piece in pieces:
+            last_two = (piece.bins, piece.tracks)
+            if options.layout == "BTN":
+                last_two = (piece.tracks, piece.bins)
+            reader.read(
+                piece.plan, options, transforms[piece.tracks], out[(piece.windows, *last_two)]
+            )
+        return out
+
+    def _track_numbers(
+        self, tracks: Sequence[int | str] | npt.NDArray[Any] | None
+    ) -> npt.NDArray[np.int64]:
+        if tracks is None:
+            return np.arange(len(self))
+        if isinstance(tracks, np.ndarray) and tracks.dtype.kind in "iu":
+            numbers = tracks.astype(np.int64)
+        else:
+            numbers = np.array(
+                [self.track_index(t) if isinstance(t, str) else t for t in tracks], np.int64
+            )
+        if numbers.ndim != 1 or len(numbers) == 0:
+            raise InvalidInputError(
+                "argument tracks: expected at least one track, in one dimension"
+            )
+        if numbers.min() < 0 or numbers.max() >= len(self):
+            raise InvalidInputError(
+                f"argument tracks: expected numbers in [0, {len(self)}); "
+                f"got {numbers.min()} to {numbers.max()}"
+            )
+        return numbers
+
+    def intervals(
+        self,
+        include_chromosomes: Sequence[str] | str = "all",
+        exclude_chromosomes: Sequence[str] | str | None = None,
+        blacklist: pd.DataFrame | PathLike | None = None,
+        blacklist_buffer: int = 0,
+        padding: int = 0,
+        merge: bool = False,
+        threshold: float | None = None,
+        merge_allow_gap: int = 0,
+    ) -> pd.DataFrame:
+        """Stored intervals of all tracks, for choosing regions to train on.
+
+        Parameters
+        ----------
+        include_chromosomes : {"all", "standard"} or sequence of str
+            "standard" is the numbered chromosomes, X and Y, with or without ``chr``.
+        exclude_chromosomes : str or sequence of str, optional
+        blacklist : DataFrame or BED path, optional
+            Regions (chrom, start, end) that are cut out; the caller's frame is not changed.
+        blacklist_buffer : int
+            Bases by which the blacklist's regions are widened at either end.
+        padding : int
+            Bases by which intervals are widened at either end, within their contig.
+        merge : bool
+            Join intervals of all tracks that overlap or lie no more than `merge_allow_gap` bases
+            apart.
+        threshold : float, optional
+            Keep only intervals whose value, scaled as in batches, is above this.
+        merge_allow_gap : int
+
+        Returns
+        -------
+        DataFrame
+            Columns chrom, start, end (int64, 0-based half-open), and value and track where they
+            still mean something (``merge=False``); sorted by contig, start and end.
+        """
+        wanted = RegionFilter(
+            include_chromosomes,
+            exclude_chromosomes,
+            blacklist,
+            blacklist_buffer,
+            padding,
+            merge,
+            threshold,
+            merge_allow_gap,
+        )
+        scales = [transform.scale for transform in self._transforms]
+        return stored_regions(self._index, self.reader, scales, wanted)

@@ -1,0 +1,55 @@
+"""The iterator behind ``iter(dataset)``: delivers batches and keeps count of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bigwig_loader.assemble.batch import Batch
+from bigwig_loader.dataset.loader import Prefetcher
+from bigwig_loader.dataset.state import Progress
+
+
+class BatchIterator(Iterator[Any]):
+    """The rest of one epoch. Dropping it ends its background thread.
+
+    Parameters
+    ----------
+    batches : Prefetcher of Batch
+    progress : Progress
+        Counts what is delivered; moves to the next epoch at the end.
+    as_objects : bool
+        Deliver `Batch` objects, not tuples.
+    """
+
+    def __init__(self, batches: Prefetcher[Batch], progress: Progress, as_objects: bool) -> None:
+        self._batches = batches
+        self._progress = progress
+        self._as_objects = as_objects
+        self._ended = False
+
+    def __next__(self) -> Any:
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            if not self._ended:
+                self._ended = True
+                self._progress.epoch += 1
+                self._progress.batch = 0
+            raise
+        self._progress.batch += 1
+        return batch if self._as_objects else as_tuple(batch)
+
+    def close(self) -> None:
+        """Stop here, and wait until the background thread has ended."""
+        self._ended = True
+        self._batches.close()
+
+
+def as_tuple(batch: Batch) -> Any:
+    """``(sequences, values)``, or the only one of them that is not None."""
+    if batch.values is None:
+        return batch.sequences
+    if batch.sequences is None:
+        return batch.values
+    return batch.sequences, batch.values

@@ -1,0 +1,184 @@
+"""Batch plans to batches: reads the windows and names what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from bigwig_loader.assemble.batch import Batch
+from bigwig_loader.assemble.sequences import slice_rows, window_strings
+from bigwig_loader.assemble.tracks import smooth_and_bin
+from bigwig_loader.dataset.examples import BatchPlan, group_plans, join_windows
+from bigwig_loader.dataset.options import ValueOptions, WindowOptions
+from bigwig_loader.dataset.sources import Sources
+from bigwig_loader.dataset.unknown import describe_window
+from bigwig_loader.errors import LoaderError
+from bigwig_loader.plan.sequence import SequenceOptions
+from bigwig_loader.plan.signal import SignalOptions
+from bigwig_loader.plan.windows import Windows
+
+if TYPE_CHECKING:
+    from bigwig_loader.sampling.tracks import TrackIndices
+    from bigwig_loader.types import SignalDtype
+
+
+class BatchReader:
+    """Reads sequence and signal of planned batches.
+
+    Parameters
+    ----------
+    sources : Sources
+    window : WindowOptions
+    value : ValueOptions
+    n_threads : int
+
+    Raises
+    ------
+    InvalidInputError
+        If the dtype is not one for signal and there are tracks.
+    """
+
+    def __init__(
+        self, sources: Sources, window: WindowOptions, value: ValueOptions, n_threads: int
+    ) -> None:
+        self.sources = sources
+        self.window = window
+        self.value = value
+        self._names = np.array(sources.contigs.names, dtype=np.str_)
+        self._signal: SignalOptions | None = None
+        if sources.collection is not None:
+            smooth = window.moving_average_window_size > 1
+            dtype = cast("SignalDtype", value.dtype)
+            # What `smooth_and_bin` starts from is the base-resolution signal in full precision.
+            SignalOptions(dtype=dtype)
+            self._signal = SignalOptions(
+                bin_size=1 if smooth else window.window_size,
+                dtype="float32" if smooth else dtype,
+                uncovered=value.default_value,
+                n_threads=n_threads,
+            )
+
+    def read_all(self, plans: Iterator[BatchPlan], batches_at_once: int) -> Iterator[Batch]:
+        """Batches of all plans, in order, `batches_at_once` read together.
+
+        The plans of one group must agree on their tracks. Batches of one group are slices of the
+        same arrays; they do not overlap, and nothing is written to them later.
+
+        Raises
+        ------
+        LoaderError
+            At the batch that cannot be read, after those before it, with the window in the
+            message.
+        """
+        for group in group_plans(plans, batches_at_once):
+            if len(group) == 1:
+                yield self._read_one(group[0])
+                continue
+            try:
+                batches = self._read(group)
+            except Exception:
+                # One at a time, so that the batches before the bad one are delivered.
+                for plan in group:
+                    yield self._read_one(plan)
+                continue
+            # Handed over one by one: a batch that was taken is not kept alive here.
+            batches.reverse()
+            while batches:
+                yield batches.pop()
+
+    def _read_one(self, plan: BatchPlan) -> Batch:
+        try:
+            return self._read([plan])[0]
+        except Exception as error:
+            where = self._culprit(plan)
+            raise LoaderError(
+                f"batch {plan.index} of epoch {plan.epoch} could not be read at {where}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _culprit(self, plan: BatchPlan) -> str:
+        """The first window that fails alone; where none does, the first of all."""
+        describe, n = describe_window, len(plan.windows)
+        for i in range(n):
+            alone = plan.windows.take(slice(i, i + 1))
+            try:
+                self._read([BatchPlan(plan.epoch, plan.index, alone, plan.tracks)])
+            except Exception:
+                return describe(self.sources.contigs, plan.windows, i)
+        return f"{describe(self.sources.contigs, plan.windows, 0)} or one of {n - 1} others"
+
+    def _read(self, plans: list[BatchPlan]) -> list[Batch]:
+        windows = join_windows([plan.windows for plan in plans])
+        tracks = plans[0].tracks
+        values = None if self._signal is None else self._values(windows, tracks)
+        onehot = self._onehot(windows)
+        batches, first = [], 0
+        for plan in plans:
+            stop = first + len(plan.windows)
+            if onehot is not None:
+                sequences = slice_rows(onehot, first, stop)
+            else:
+                sequences = self._encoded(plan.windows)
+            part = None if values is None else slice_rows(values, first, stop)
+            batches.append(self._named(plan, sequences, part))
+            first = stop
+        return batches
+
+    def _values(self, windows: Windows, tracks: TrackIndices | None) -> Any:
+        assert self.sources.collection is not None
+        assert self._signal is not None
+        values = self.sources.collection.read(
+            self.window.signal_windows(windows), tracks=tracks, options=self._signal
+        )
+        width = self.window.moving_average_window_size
+        if width == 1:
+            return values
+        return smooth_and_bin(values, width, self.window.window_size, self.value.dtype)
+
+    def _onehot(self, windows: Windows) -> Any:
+        if self.sources.genome is None or self.value.sequence_encoder != "onehot":
+            return None
+        return self.sources.backend.encode_one_hot(
+            self.sources.genome,
+            self.sources.contigs,
+            windows,
+            SequenceOptions(dtype=self.value.dtype),
+        )
+
+    def _encoded(self, windows: Windows) -> Any:
+        if self.sources.genome is None:
+            return None
+        strings = window_strings(self.sources.genome, self.sources.contigs, windows)
+        encoder = self.value.sequence_encoder
+        if encoder is None or encoder == "onehot":
+            return strings
+        encoded = encoder(strings)
+        if len(encoded) != len(strings):
+            raise LoaderError(
+                f"sequence_encoder: expected one result for each of {len(strings)} sequences; "
+                f"got {len(encoded)}"
+            )
+        return encoded
+
+    def _named(self, plan: BatchPlan, sequences: Any, values: Any) -> Batch:
+        start = plan.windows.start
+        collection, value_start, indices, names = self.sources.collection, None, None, None
+        if collection is not None:
+            value_start = start + self.window.value_offset_bp
+            indices = plan.tracks if plan.tracks is not None else np.arange(collection.n_tracks)
+            names = tuple(collection.track_names[i] for i in indices.tolist())
+        return Batch(
+            sequences=sequences,
+            values=values,
+            chromosomes=self._names[plan.windows.contig_index],
+            starts=start.copy(),
+            ends=start + plan.windows.length_bp,
+            value_starts=value_start,
+            value_ends=None if value_start is None else value_start + self.window.value_bp,
+            track_indices=None if indices is None else indices.astype(np.int64),
+            track_names=names,
+            epoch=plan.epoch,
+            index=plan.index,
+        )

@@ -1,0 +1,292 @@
+"""What the demo does, in order: data, loading speed, training, evaluation, picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.errors import BackendUnavailableError
+from bigwig_loader.example_data import ExampleData, make_example_data
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from bigwig_loader.demo.model import SignalModel
+    from bigwig_loader.pytorch import PytorchBigWigDataset
+
+_SEQUENCE_BP = 2048
+_CENTRE_BP = 1024
+_BIN_BP = 16
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo does.
+
+    Parameters
+    ----------
+    directory : Path
+        Where example data and picture go.
+    n_batches : int
+        Batches to train on; the default takes about a minute on two cores.
+    batch_size : int
+        Windows per batch.
+    n_threads : int
+        Threads that load data.
+    seed : int
+        Of the data, the model and the order of the windows.
+    contigs : dict of str to int, optional
+        Another size of the made genome; see `make_example_data`.
+    """
+
+    directory: Path = Path("demo")
+    n_batches: int = 800
+    batch_size: int = 32
+    n_threads: int = 2
+    seed: int = 0
+    contigs: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came out of it.
+
+    Parameters
+    ----------
+    correlations : dict of str to float
+        Pearson r between predicted and true bins of the test contig, per track.
+    first_loss, last_loss : float
+        Mean loss of the first and the last tenth of the training.
+    windows_per_s : float
+        While training.
+    loading_windows_per_s : float
+        The loader alone.
+    picture : Path
+    """
+
+    correlations: dict[str, float]
+    first_loss: float
+    last_loss: float
+    windows_per_s: float
+    loading_windows_per_s: float
+    picture: Path
+
+
+def run_demo(options: DemoOptions | None = None, console: Console | None = None) -> DemoResult:
+    """Make example data, train a small model on it, and draw what it predicts.
+
+    Parameters
+    ----------
+    options : DemoOptions, optional
+    console : rich.console.Console, optional
+        Where progress is shown; standard output by default.
+
+    Returns
+    -------
+    DemoResult
+
+    Raises
+    ------
+    BackendUnavailableError
+        If torch or matplotlib is not installed.
+    """
+    _require("torch", "matplotlib")
+    import torch
+    from rich.console import Console
+
+    from bigwig_loader.demo.model import SignalModel
+    from bigwig_loader.demo.picture import draw
+
+    opts = options or DemoOptions()
+    out = console or Console()
+    torch.manual_seed(opts.seed)
+    with out.status("making example data"):
+        data = make_example_data(opts.directory / "data", opts.seed, opts.contigs)
+    size_mb = sum(path.stat().st_size for path in data.bigwigs) / 1e6
+    out.print(
+        f"example data: [bold]{data.directory}[/] (one FASTA, {len(data.bigwigs)} BigWig files, "
+        f"{size_mb:.1f} MB)"
+    )
+
+    regions = _near_peaks(data)
+    dataset = _dataset(data, regions, opts, batches_per_epoch=opts.n_batches)
+    n_tracks = len(data.bigwigs)
+    loading = _loading_speed(dataset)
+    out.print(f"loading alone: {_speed(loading, n_tracks)}, {opts.n_threads} threads")
+
+    model = SignalModel(n_tracks, _CENTRE_BP // _BIN_BP, _BIN_BP)
+    losses, seconds = _train(model, dataset, opts, out)
+    tenth = max(1, len(losses) // 10)
+    first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
+    training = len(losses) * opts.batch_size / seconds
+    out.print(f"training: {_speed(training, n_tracks)}, {seconds:.0f} s")
+    out.print(f"loss (Poisson deviance): {first:.3f} -> {last:.3f}")
+
+    true, predicted, places, names = _predict(model, data, opts)
+    correlations = {
+        name: float(np.corrcoef(true[..., i].ravel(), predicted[..., i].ravel())[0, 1])
+        for i, name in enumerate(names)
+    }
+    shown = ", ".join(f"{name} {r:.2f}" for name, r in correlations.items())
+    out.print(f"Pearson r on a contig not trained on ({len(true):,} windows): [bold]{shown}[/]")
+    best = _most_signal(true, 4)
+    picture = draw(
+        opts.directory / "predicted_vs_true.png",
+        true[best],
+        predicted[best],
+        [places[i] for i in best],
+        list(correlations.items()),
+    )
+    out.print(f"picture: [bold]{picture}[/]")
+    return DemoResult(correlations, first, last, training, loading, picture)
+
+
+def _require(*modules: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise BackendUnavailableError(
+            f"the demo needs {' and '.join(missing)}: pip install 'bigwig-loader[demo]'"
+        )
+
+
+def _near_peaks(data: ExampleData, within_bp: int = 1000) -> pd.DataFrame:
+    """What is close to a peak on the contigs to train on."""
+    import pandas as pd
+
+    names = ["chrom", "start", "end"]
+    peaks = pd.read_csv(data.peaks, sep="\t", usecols=[0, 1, 2], names=names)
+    contigs = pd.read_csv(data.train_regions, sep="\t", names=names)["chrom"]
+    peaks = peaks[peaks["chrom"].isin(contigs)]
+    start = (peaks["start"] - within_bp).clip(lower=0)
+    return peaks.assign(start=start, end=peaks["end"] + within_bp)
+
+
+def _dataset(
+    data: ExampleData, regions: Any, opts: DemoOptions, **changes: Any
+) -> PytorchBigWigDataset:
+    from bigwig_loader.pytorch import PytorchBigWigDataset
+
+    return PytorchBigWigDataset(
+        regions_of_interest=regions,
+        collection=data.bigwig_dir,
+        reference_genome_path=data.reference_genome,
+        sequence_length=_SEQUENCE_BP,
+        center_bin_to_predict=_CENTRE_BP,
+        window_size=_BIN_BP,
+        batch_size=opts.batch_size,
+        n_threads=opts.n_threads,
+        return_batch_objects=True,
+        seed=opts.seed,
+        **changes,
+    )
+
+
+def _loading_speed(dataset: Iterable[Any], n_batches: int = 50) -> float:
+    """Windows per second without a model; the first batch, which opens things, is left out."""
+    batches = iter(dataset)
+    next(batches)
+    began, n_windows = time.perf_counter(), 0
+    for batch in islice(batches, n_batches):
+        n_windows += len(batch)
+    return n_windows / (time.perf_counter() - began)
+
+
+def _speed(windows_per_s: float, n_tracks: int) -> str:
+    """Windows per second, and how many bp of signal that is."""
+    mbp_tracks = windows_per_s * _CENTRE_BP * n_tracks / 1e6
+    return f"[bold]{windows_per_s:,.0f}[/] windows/s, {mbp_tracks:,.1f} Mbp x tracks/s"
+
+
+def _train(
+    model: SignalModel, dataset: Iterable[Any], opts: DemoOptions, out: Console
+) -> tuple[list[float], float]:
+    """Train on one pass over the data set; loss of every batch, and the seconds it took."""
+    import torch
+    from rich import progress
+
+    from bigwig_loader.demo.model import poisson_loss
+
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1e-2, total_steps=opts.n_batches, pct_start=0.15
+    )
+    columns = (
+        progress.TextColumn("training"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn(
+            "batches, loss {task.fields[loss]:.3f}, {task.fields[rate]:,.0f} win/s"
+        ),
+        progress.TimeRemainingColumn(),
+    )
+    losses: list[float] = []
+    began = time.perf_counter()
+    with progress.Progress(*columns, console=out) as bar:
+        task = bar.add_task("training", total=opts.n_batches, loss=float("nan"), rate=0.0)
+        for batch in torch.utils.data.DataLoader(dataset, num_workers=0, batch_size=None):
+            loss = poisson_loss(model(batch.sequences), batch.values)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            rate = len(losses) * opts.batch_size / (time.perf_counter() - began)
+            bar.update(task, advance=1, loss=np.mean(losses[-50:]), rate=rate)
+    return losses, time.perf_counter() - began
+
+
+def _predict(
+    model: SignalModel, data: ExampleData, opts: DemoOptions
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float32],
+    list[tuple[str, int, int]],
+    tuple[str, ...],
+]:
+    """True and predicted signal (B, N, T) of tiles of the test regions, their places, tracks."""
+    import pandas as pd
+    import torch
+
+    regions = pd.read_csv(data.test_regions, sep="\t", names=["chrom", "start", "end"])
+    tiles = pd.DataFrame(
+        [
+            (chrom, start, start + _CENTRE_BP)
+            for chrom, low, high in regions.itertuples(index=False)
+            for start in range(low, high - _CENTRE_BP, _CENTRE_BP)
+        ],
+        columns=["chrom", "start", "end"],
+    )
+    dataset = _dataset(data, tiles, opts, shuffle=False, drop_last=False)
+    true, predicted = [], []
+    places: list[tuple[str, int, int]] = []
+    model.eval()
+    with torch.inference_mode():
+        for batch in dataset:
+            true.append(batch.values.float().cpu().numpy())
+            predicted.append(model(batch.sequences).float().cpu().numpy())
+            starts, ends = batch.value_starts.tolist(), batch.value_ends.tolist()
+            places += zip(batch.chromosomes.tolist(), starts, ends, strict=True)
+            names = batch.track_names
+    return np.concatenate(true), np.concatenate(predicted), places, names
+
+
+def _most_signal(true: npt.NDArray[np.float32], n_windows: int) -> list[int]:
+    """Windows to draw: the one with the strongest peak of each track in turn, all different."""
+    chosen: list[int] = []
+    peaks = true.max(axis=1)
+    for i in range(n_windows):
+        for window in np.argsort(-peaks[:, i % peaks.shape[1]]).tolist():
+            if window not in chosen:
+                chosen.append(window)
+                break
+    return chosen

@@ -1,0 +1,283 @@
+"""`PytorchBigWigDataset`: batches as torch tensors, for `torch.utils.data.DataLoader`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from bigwig_loader.assemble.batch import Batch
+from bigwig_loader.dataset.bigwig import BigWigDataset
+from bigwig_loader.dataset.iterator import as_tuple
+from bigwig_loader.dataset.options import SequenceEncoder
+from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.sampling.sampler import Sampler
+from bigwig_loader.types import DtypeName, PathLike
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bigwig_loader.collection import BigWigCollection
+    from bigwig_loader.formats.genome import Genome
+
+MAX_WORKERS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class TorchBatch(Batch):
+    """A `Batch` whose arrays are tensors; `chromosomes` stays a NumPy array of str."""
+
+    def to(self, device: torch.device | str | int, non_blocking: bool = False) -> TorchBatch:
+        """The batch on another device; parameters as of `torch.Tensor.to`."""
+
+        def move(x: Any) -> Any:
+            return x.to(device, non_blocking=non_blocking) if torch.is_tensor(x) else x
+
+        return TorchBatch(**self.map_arrays(move))
+
+    def pin_memory(self) -> TorchBatch:
+        """The batch in page-locked host memory; what ``DataLoader(pin_memory=True)`` calls."""
+
+        def pin(x: Any) -> Any:
+            return x.pin_memory() if torch.is_tensor(x) else x
+
+        return TorchBatch(**self.map_arrays(pin))
+
+
+class PytorchBigWigDataset(IterableDataset[Any]):
+    """A `BigWigDataset` that delivers torch tensors.
+
+    Use it as ``DataLoader(dataset, num_workers=0, batch_size=None)``, or iterate over it directly.
+    Reading runs in threads that hold no interpreter lock, so worker processes are rarely needed.
+    With them (fork or spawn) every worker makes a share of the batches, and the loader delivers
+    the same batches in the same order as without.
+
+    Parameters
+    ----------
+    regions_of_interest, collection, ..., prefetch
+        All parameters are those of `BigWigDataset`.
+
+    Attributes
+    ----------
+    dataset : BigWigDataset
+        What makes the batches, as NumPy arrays.
+
+    Notes
+    -----
+    Tensors share the memory of the arrays they are made from; bfloat16 is `torch.bfloat16`. With
+    `return_batch_objects`, batches are `TorchBatch` objects, which have ``to(device)``.
+
+    In worker processes an epoch begins at its beginning: each pass over the loader is the next
+    epoch, also after a loop that was left early. The main process cannot see how many batches a
+    loader with workers has delivered, so `state_dict` has to be told. Workers that are forked
+    share the genome's memory if it was loaded before: ``dataset.dataset.genome.load()``.
+    """
+
+    def __init__(
+        self,
+        regions_of_interest: pd.DataFrame | PathLike | None,
+        collection: BigWigCollection | PathLike | Sequence[PathLike] | None,
+        reference_genome_path: PathLike | Genome | None = None,
+        sequence_length: int = 1000,
+        center_bin_to_predict: int | None = None,
+        window_size: int = 1,
+        moving_average_window_size: int = 1,
+        batch_size: int = 256,
+        super_batch_size: int | None = None,
+        batches_per_epoch: int | None = None,
+        maximum_unknown_bases_fraction: float | None = 0.1,
+        sequence_encoder: SequenceEncoder = "onehot",
+        file_extensions: Sequence[str] = (".bigWig", ".bw"),
+        crawl: bool = True,
+        scale: Any = None,
+        default_value: float = 0.0,
+        first_n_files: int | None = None,
+        position_sampler_buffer_size: int = 100000,
+        repeat_same_positions: bool = False,
+        sub_sample_tracks: int | None = None,
+        n_threads: int = 4,
+        custom_position_sampler: Sampler | Iterable[tuple[str, int]] | None = None,
+        custom_track_sampler: Iterable[Any] | None = None,
+        return_batch_objects: bool = False,
+        dtype: DtypeName = "float32",
+        device: str = "auto",
+        seed: int | None = None,
+        shuffle: bool = True,
+        drop_last: bool = True,
+        prefetch: int = 2,
+    ) -> None:
+        super().__init__()
+        self.dataset = BigWigDataset(
+            regions_of_interest=regions_of_interest,
+            collection=collection,
+            reference_genome_path=reference_genome_path,
+            sequence_length=sequence_length,
+            center_bin_to_predict=center_bin_to_predict,
+            window_size=window_size,
+            moving_average_window_size=moving_average_window_size,
+            batch_size=batch_size,
+            super_batch_size=super_batch_size,
+            batches_per_epoch=batches_per_epoch,
+            maximum_unknown_bases_fraction=maximum_unknown_bases_fraction,
+            sequence_encoder=sequence_encoder,
+            file_extensions=file_extensions,
+            crawl=crawl,
+            scale=scale,
+            default_value=default_value,
+            first_n_files=first_n_files,
+            position_sampler_buffer_size=position_sampler_buffer_size,
+            repeat_same_positions=repeat_same_positions,
+            sub_sample_tracks=sub_sample_tracks,
+            n_threads=n_threads,
+            custom_position_sampler=custom_position_sampler,
+            custom_track_sampler=custom_track_sampler,
+            return_batch_objects=True,
+            dtype=dtype,
+            device=device,
+            seed=seed,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            prefetch=prefetch,
+        )
+        self._as_objects = return_batch_objects
+        self._passes = _WorkerPasses()
+
+    def __len__(self) -> int:
+        """Batches per epoch, of all workers together; TypeError where that is unknown."""
+        return len(self.dataset)
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch; with workers, the one that was begun last."""
+        return self.dataset.epoch + max(self._passes.n_begun() - 1, 0)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rest of the epoch; in a worker process, that worker's share of the next pass."""
+        worker = get_worker_info()
+        if worker is None:
+            return self._deliver_here()
+        epoch, batch = self._passes.begin(worker.id, worker.num_workers)
+        batches = self.dataset.batches(epoch, batch + worker.id, worker.num_workers)
+        return (self._convert(batch) for batch in batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch; workers (persistent ones too) in their next pass."""
+        self.dataset.set_epoch(epoch)
+        self._share_start()
+
+    def state_dict(self, batch: int | None = None, epoch: int | None = None) -> dict[str, Any]:
+        """Where the epoch stands; see `BigWigDataset.state_dict`.
+
+        Parameters
+        ----------
+        batch : int, optional
+            Batches of the epoch that the training loop has taken, since the epoch's beginning.
+            Needed after a pass with worker processes, and only then: workers are ahead of the
+            loop, and only the loop can count.
+        epoch : int, optional
+            Where `batch` is given, its epoch; by default `epoch`.
+        """
+        state = self.dataset.state_dict()
+        if batch is not None:
+            return {**state, "epoch": self.epoch if epoch is None else epoch, "batch": int(batch)}
+        if self._passes.n_begun():
+            raise InvalidInputError(
+                "state_dict: expected argument batch, the number of batches taken in this epoch, "
+                "because worker processes make batches and are ahead of the loop; got None"
+            )
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was saved; see `BigWigDataset.load_state_dict`."""
+        self.dataset.load_state_dict(state)
+        self._share_start()
+
+    def _deliver_here(self) -> Iterator[Any]:
+        if self._passes.n_begun():
+            self.set_epoch(self.epoch + 1)
+        try:
+            for batch in self.dataset:
+                yield self._convert(batch)
+        finally:
+            self._share_start()
+
+    def _share_start(self) -> None:
+        state = self.dataset.state_dict()
+        self._passes.start_at(state["epoch"], state["batch"])
+
+    def _convert(self, batch: Batch) -> Any:
+        tensors = TorchBatch(**batch.map_arrays(to_tensor))
+        return tensors if self._as_objects else as_tuple(tensors)
+
+
+class _WorkerPasses:
+    """Which epoch a worker process is to make, in memory shared by all processes.
+
+    A `DataLoader` does not tell a data set that a new epoch begins: workers live for one pass, each
+    with a fresh copy of the data set, or for all passes, out of reach. So every worker counts its
+    own passes, in a place that only workers of its number write: pass k makes epoch start + k.
+    """
+
+    def __init__(self) -> None:
+        self._start = torch.zeros(2, dtype=torch.int64)
+        # A row of W counters for each number of workers W.
+        self._begun = torch.zeros(MAX_WORKERS * (MAX_WORKERS + 1) // 2, dtype=torch.int64)
+        self._share()
+
+    def _share(self) -> None:
+        for counters in (self._start, self._begun):
+            counters.share_memory_()  # type: ignore[no-untyped-call]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Tensors arrive shared in a spawned worker, but plain in an ordinary copy.
+        self._share()
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Where the next pass begins."""
+        self._start[0], self._start[1] = epoch, batch
+        self._begun.zero_()
+
+    def n_begun(self) -> int:
+        """Passes begun since `start_at`."""
+        return int(self._begun.max())
+
+    def begin(self, worker: int, n_workers: int) -> tuple[int, int]:
+        """Epoch and first batch of a worker's next pass."""
+        if n_workers > MAX_WORKERS:
+            raise InvalidInputError(
+                f"num_workers: expected at most {MAX_WORKERS}; got {n_workers}. One process reads "
+                "with n_threads threads"
+            )
+        mine = n_workers * (n_workers - 1) // 2 + worker
+        n_before = int(self._begun[mine])
+        self._begun[mine] += 1
+        epoch, batch = self._start.tolist()
+        return epoch + n_before, batch if n_before == 0 else 0
+
+
+def to_tensor(array: Any) -> Any:
+    """A tensor that shares the array's memory.
+
+    Parameters
+    ----------
+    array : numpy.ndarray, or any array with DLPack
+        bfloat16 (that of `ml_dtypes`) becomes `torch.bfloat16`.
+
+    Returns
+    -------
+    torch.Tensor
+        What is neither (a list of str, a tensor, an array of str) is returned as it is.
+    """
+    if not isinstance(array, np.ndarray):
+        if hasattr(array, "__dlpack__") and not torch.is_tensor(array):
+            return torch.utils.dlpack.from_dlpack(array)
+        return array
+    if array.dtype.name == "bfloat16":
+        # torch cannot take this dtype of NumPy's, but the same bits as integers.
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array) if array.dtype.kind in "biufc" else array

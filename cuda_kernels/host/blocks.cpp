@@ -1,0 +1,287 @@
+#include "blocks.h"
+
+#include <algorithm>
+
+#include "../inflate.cuh"
+#include "../section.cuh"
+#include "files.h"
+#include "libdeflate.h"
+
+namespace bwl {
+namespace {
+
+constexpr int64_t kZlibHeaderBytes = 2;
+constexpr int64_t kAdlerBytes = 4;
+// Deflate cannot expand by more (RFC 1951: 258 bytes for two bits, and a little for headers).
+constexpr int64_t kMaxExpansion = 1032;
+// Readers in inflate.cuh work in 8-byte words; the slack keeps the fast path on to the end.
+constexpr int64_t kSlackBytes = 64;
+// A block wanted beyond this share is inflated whole: there is little left to save.
+constexpr double kWholeBlockShare = 0.9;
+// Items by which inflating goes on when the first guess fell short.
+constexpr int64_t kStepItems = 48;
+
+uint8_t* ensure(std::vector<uint8_t>& buffer, int64_t n_bytes) {
+  if (static_cast<int64_t>(buffer.size()) < n_bytes + kSlackBytes) {
+    buffer.resize(static_cast<size_t>(n_bytes + kSlackBytes));
+  }
+  return buffer.data();
+}
+
+bool all_zero(const uint8_t* p, int64_t n) {
+  return std::all_of(p, p + n, [](uint8_t byte) { return byte == 0; });
+}
+
+// Keeps an item if it overlaps what is wanted.
+void keep(const Interval& item, int64_t low, int64_t high, StoredItem* out, int64_t* n) {
+  if (item.start >= high || item.end <= low || item.end <= item.start) return;
+  const int64_t end = std::min<int64_t>(item.end, UINT32_MAX);  // start + i * step + span may be more
+  out[(*n)++] = {static_cast<uint32_t>(item.start), static_cast<uint32_t>(end), item.value};
+}
+
+}  // namespace
+
+StoredItem* ItemArena::reserve(int64_t n) {
+  if (chunks_.empty() || used_ + n > size_) {
+    size_ = std::max(n, kChunkItems);
+    chunks_.emplace_back(new StoredItem[static_cast<size_t>(size_)]);
+    used_ = 0;
+  }
+  return chunks_.back().get() + used_;
+}
+
+BlockReader::BlockReader(const BwlRequest& request) : request_(request) {}
+
+BlockReader::~BlockReader() {
+  if (libdeflate_ != nullptr) libdeflate().free_decompressor(libdeflate_);
+}
+
+InflateTables<kHostLitBits, kHostDistBits>& BlockReader::tables() {
+  if (!tables_) tables_.reset(new InflateTables<kHostLitBits, kHostDistBits>);
+  return *tables_;
+}
+
+Status BlockReader::fail(Status status, int64_t a, int64_t b) {
+  failure_ = {status, {a, b}};
+  return status;
+}
+
+BlockReader::Block BlockReader::block_at(int64_t k, const uint8_t* bytes) const {
+  const BwlIndex& index = *request_.index;
+  const int64_t i = request_.block[k];
+  const uint64_t row = index.start_key[i] >> 32;
+  const size_t file = row / static_cast<uint64_t>(index.n_contigs);
+  Block block;
+  block.bytes = bytes;
+  block.n_bytes = index.n_bytes[i];
+  block.buf_size = index.buf_size[file];
+  block.capacity = std::min(block.buf_size, block.n_bytes * kMaxExpansion);
+  block.wanted_start = request_.wanted_start[k];
+  block.wanted_end = request_.wanted_end[k];
+  block.start = static_cast<uint32_t>(index.start_key[i]);
+  block.end = static_cast<uint32_t>(index.end_key[i]);
+  block.chrom_id = index.chrom_ids[row];
+  block.spans = index.spans[i] != 0;
+  block.swap = index.swap[file] != 0;
+  block.state = index.state + i;
+  return block;
+}
+
+// Fetches the bytes of one read; *base is the offset that *bytes has.
+Status BlockReader::load(int64_t read_index, const uint8_t** bytes, int64_t* base,
+                         int64_t* failed_block) {
+  const BwlIndex& index = *request_.index;
+  const int64_t first = request_.read_block[read_index];
+  const int64_t last = request_.read_block[read_index + 1];
+  const int64_t file =
+      static_cast<int64_t>(block_row(request_, first)) / index.n_contigs;
+  int64_t end = 0;
+  for (int64_t k = first; k < last; ++k) {
+    const int64_t i = request_.block[k];
+    end = index.offset[i] + index.n_bytes[i];
+    *failed_block = k;
+    if (end > index.file_bytes[file]) return fail(kPastEnd, end, index.file_bytes[file]);
+  }
+  *base = index.offset[request_.block[first]];
+  *failed_block = first;
+  uint8_t* buffer = ensure(compressed_, end - *base);
+  int64_t got = 0;
+  const int error =
+      static_cast<FileTable*>(index.files)->read(file, *base, end - *base, buffer, &got);
+  counts_.bytes_read += got;
+  *bytes = buffer;
+  return error == 0 ? kOk : fail(kReadFailed, error, got);
+}
+
+Status BlockReader::read(int64_t read_index, BlockItems* items, BlockFailure* failure,
+                         int64_t* failed_block) {
+  const uint8_t* bytes = request_.memory;
+  int64_t base = 0;
+  Status status = bytes != nullptr ? kOk : load(read_index, &bytes, &base, failed_block);
+  for (int64_t k = request_.read_block[read_index];
+       status == kOk && k < request_.read_block[read_index + 1]; ++k) {
+    *failed_block = k;
+    const int64_t at = request_.memory != nullptr ? request_.memory_offset[k]
+                                                  : request_.index->offset[request_.block[k]] - base;
+    status = decode(block_at(k, bytes + at), &items[k]);
+    counts_.items += items[k].n;
+  }
+  *failure = failure_;
+  return status;
+}
+
+Status BlockReader::decode(const Block& block, BlockItems* items) {
+  const bool trusted = request_.verify == 0 || (request_.verify == 1 && *block.state == kInOrder);
+  if (trusted && *block.state != kIrregular && !block.spans) {
+    const double span = static_cast<double>(block.end) - block.start;
+    const double share = static_cast<double>(block.wanted_end - block.start) / span;
+    if (share < kWholeBlockShare) return decode_start(block, items);
+  }
+  return decode_whole(block, items);
+}
+
+Status BlockReader::check_zlib(const Block& block) {
+  if (block.n_bytes < kZlibHeaderBytes + kAdlerBytes) {
+    return fail(kTruncatedDeflate, kZlibHeaderBytes + kAdlerBytes, 0);
+  }
+  const Status status = check_zlib_header(block.bytes[0], block.bytes[1]);
+  return status == kOk ? kOk : fail(kBadZlibHeader, block.bytes[0], block.bytes[1]);
+}
+
+Status BlockReader::inflate_whole(const Block& block, const uint8_t** data, int64_t* n) {
+  if (block.buf_size == 0) {
+    *data = block.bytes;
+    *n = block.n_bytes;
+    return kOk;
+  }
+  Status status = check_zlib(block);
+  if (status != kOk) return status;
+  uint8_t* out = ensure(inflated_, block.capacity);
+  *data = out;
+  if (libdeflate().zlib_decompress != nullptr) {
+    if (libdeflate_ == nullptr) libdeflate_ = libdeflate().alloc_decompressor();
+    size_t actual = 0;
+    if (libdeflate_ != nullptr &&
+        libdeflate().zlib_decompress(libdeflate_, block.bytes, static_cast<size_t>(block.n_bytes),
+                                     out, static_cast<size_t>(block.capacity), &actual) == 0) {
+      *n = static_cast<int64_t>(actual);
+      counts_.bytes_inflated += *n;
+      return kOk;
+    }
+  }
+  // Without libdeflate, or to find out what is wrong with the stream.
+  InflateState state;
+  inflate_begin(state, block.bytes + kZlibHeaderBytes,
+                block.n_bytes - kZlibHeaderBytes - kAdlerBytes);
+  status = inflate_until(state, tables(), out, block.capacity, block.capacity + 1);
+  if (status != kOk) return fail(status, block.capacity, state.out_pos);
+  const uint32_t expected = load_u32(block.bytes + block.n_bytes - kAdlerBytes, true);
+  const uint32_t got = adler32(1, out, state.out_pos);
+  if (expected != got) return fail(kBadChecksum, expected, got);
+  *n = state.out_pos;
+  counts_.bytes_inflated += *n;
+  return kOk;
+}
+
+Status BlockReader::decode_whole(const Block& block, BlockItems* items) {
+  const int64_t low = block.wanted_start, high = block.wanted_end;
+  const uint8_t* data = nullptr;
+  int64_t n_bytes = 0;
+  Status status = inflate_whole(block, &data, &n_bytes);
+  if (status != kOk) return status;
+
+  SectionOrder order = {true, 0};
+  int64_t n_sections = 0, n_kept = 0;
+  StoredItem* kept = arena_.reserve(n_bytes / 4);  // no item is smaller than 4 bytes
+  for (int64_t at = 0; at < n_bytes || n_sections == 0; ++n_sections) {
+    const int64_t left = n_bytes - at;
+    if (n_sections > 0 && left < kSectionHeaderBytes && all_zero(data + at, left)) break;
+    Section section;
+    status = parse_section(data + at, left, block.swap, &section);
+    if (status == kShortSection) return fail(status, kSectionHeaderBytes, left);
+    if (status != kOk) return fail(status, 3, section.type);
+    if (section_bytes(section) > left) return fail(kItemsPastEnd, section_bytes(section), left);
+    const uint8_t* first = data + at + kSectionHeaderBytes;
+    at += section_bytes(section);
+    if (section.chrom_id != block.chrom_id) {
+      if (block.spans) continue;
+      return fail(kBadChromId, block.chrom_id, section.chrom_id);
+    }
+    for (int64_t i = 0; i < section.n_items; ++i) {
+      const Interval item = section_item(section, first, i, block.swap);
+      check_order(item, &order);
+      keep(item, low, high, kept, &n_kept);
+    }
+  }
+  arena_.commit(n_kept);
+  *items = {kept, n_kept, order.sorted};
+  *block.state = order.sorted && n_sections == 1 ? kInOrder : kIrregular;
+  return kOk;
+}
+
+// Inflates a block in order no further than the last wanted base.
+Status BlockReader::decode_start(const Block& block, BlockItems* items) {
+  const int64_t low = block.wanted_start, high = block.wanted_end;
+  const bool compressed = block.buf_size != 0;
+  const uint8_t* data = block.bytes;
+  int64_t available = block.n_bytes;
+  InflateState state;
+  if (compressed) {
+    const Status status = check_zlib(block);
+    if (status != kOk) return status;
+    inflate_begin(state, block.bytes + kZlibHeaderBytes,
+                  block.n_bytes - kZlibHeaderBytes - kAdlerBytes);
+    data = ensure(inflated_, block.capacity);
+  }
+  auto inflate_to = [&](int64_t target) -> Status {
+    if (!compressed) return kOk;
+    const Status status = inflate_until(state, tables(), inflated_.data(), block.capacity, target);
+    available = state.out_pos;
+    return status == kOk ? kOk : fail(status, block.capacity, available);
+  };
+
+  Status status = inflate_to(kSectionHeaderBytes);
+  if (status != kOk) return status;
+  Section section;
+  status = parse_section(data, available, block.swap, &section);
+  if (status == kShortSection) return fail(status, kSectionHeaderBytes, available);
+  if (status != kOk) return fail(status, 3, section.type);
+  if (section.chrom_id != block.chrom_id) {
+    return fail(kBadChromId, block.chrom_id, section.chrom_id);
+  }
+  const int64_t item_size = item_bytes(section.type);
+  const uint8_t* first = data + kSectionHeaderBytes;
+  const double span = static_cast<double>(block.end) - block.start;
+  const double share = static_cast<double>(high - block.start) / span;
+  int64_t goal = static_cast<int64_t>(share * static_cast<double>(section.n_items)) + 1;
+  int64_t n_items;
+  for (;;) {
+    goal = std::min<int64_t>(std::max<int64_t>(goal, 1), section.n_items);
+    status = inflate_to(kSectionHeaderBytes + goal * item_size);
+    if (status != kOk) return status;
+    n_items = std::min<int64_t>((available - kSectionHeaderBytes) / item_size, section.n_items);
+    if (n_items < goal) return fail(kItemsPastEnd, section_bytes(section), available);
+    if (n_items == section.n_items ||
+        section_item(section, first, n_items - 1, block.swap).start >= high) {
+      break;
+    }
+    goal = n_items + kStepItems;
+  }
+  counts_.bytes_inflated += compressed ? available : 0;
+
+  // In order: the last item that starts at or before `low` is the first that can reach past it.
+  const int64_t from = std::max<int64_t>(
+      first_item_from(section, first, n_items, low + 1, block.swap) - 1, 0);
+  StoredItem* kept = arena_.reserve(n_items - from);
+  int64_t n_kept = 0;
+  for (int64_t i = from; i < n_items; ++i) {
+    const Interval item = section_item(section, first, i, block.swap);
+    if (item.start >= high) break;
+    keep(item, low, high, kept, &n_kept);
+  }
+  arena_.commit(n_kept);
+  *items = {kept, n_kept, true};
+  return kOk;
+}
+
+}  // namespace bwl

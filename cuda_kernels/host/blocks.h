@@ -1,0 +1,105 @@
+// From data blocks to the intervals that some window wants.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "../common.cuh"
+#include "../inflate.cuh"
+#include "request.h"
+
+namespace bwl {
+
+// Table widths that measured best on the host.
+constexpr int kHostLitBits = 11;
+constexpr int kHostDistBits = 8;
+
+struct StoredItem {  // an interval as it is kept between reading and rasterizing
+  uint32_t start;
+  uint32_t end;
+  float value;
+};
+
+// Items of one block that overlap what is wanted of it, in file order.
+struct BlockItems {
+  const StoredItem* items = nullptr;
+  int64_t n = 0;
+  bool in_order = true;  // sorted, no overlaps
+  // Filled by link_blocks() when all blocks are read:
+  int64_t reach = 0;        // last base of this and all earlier blocks of the contig, + 1
+  int64_t n_irregular = 0;  // blocks up to here that are not in order, or not after the one before
+};
+
+// Memory for items: grows by chunks, never moves.
+class ItemArena {
+ public:
+  StoredItem* reserve(int64_t n);  // room for n items, valid until the arena dies
+  void commit(int64_t n) { used_ += n; }
+
+ private:
+  static constexpr int64_t kChunkItems = 4096;
+  std::vector<std::unique_ptr<StoredItem[]>> chunks_;
+  int64_t size_ = 0;  // of the last chunk
+  int64_t used_ = 0;
+};
+
+struct BlockFailure {
+  Status status = kOk;
+  int64_t detail[2] = {0, 0};
+};
+
+struct ReadCounts {
+  int64_t bytes_read = 0;
+  int64_t bytes_inflated = 0;
+  int64_t items = 0;
+};
+
+// Reads one data block after another; one per thread.
+class BlockReader {
+ public:
+  explicit BlockReader(const BwlRequest& request);
+  ~BlockReader();
+  BlockReader(const BlockReader&) = delete;
+  BlockReader& operator=(const BlockReader&) = delete;
+
+  // Reads the blocks of one read and fills items[block] for each; stops at the first failure and
+  // says which block it was.
+  Status read(int64_t read_index, BlockItems* items, BlockFailure* failure, int64_t* failed_block);
+
+  const ReadCounts& counts() const { return counts_; }
+
+ private:
+  // One data block of the request, with what the index and the request say of it.
+  struct Block {
+    const uint8_t* bytes;
+    int64_t n_bytes;
+    int64_t buf_size;  // 0: not compressed
+    int64_t capacity;  // most it may inflate to
+    int64_t wanted_start, wanted_end;
+    uint32_t start, end;  // as the index says: only a hint
+    uint32_t chrom_id;
+    bool spans;
+    bool swap;
+    uint8_t* state;
+  };
+
+  Status load(int64_t read_index, const uint8_t** bytes, int64_t* base, int64_t* failed_block);
+  Block block_at(int64_t k, const uint8_t* bytes) const;
+  Status decode(const Block& block, BlockItems* items);
+  Status decode_whole(const Block& block, BlockItems* items);
+  Status decode_start(const Block& block, BlockItems* items);
+  Status inflate_whole(const Block& block, const uint8_t** data, int64_t* n);
+  Status check_zlib(const Block& block);
+  InflateTables<kHostLitBits, kHostDistBits>& tables();
+  Status fail(Status status, int64_t a, int64_t b);
+
+  const BwlRequest& request_;
+  ItemArena arena_;
+  std::vector<uint8_t> compressed_;
+  std::vector<uint8_t> inflated_;
+  void* libdeflate_ = nullptr;
+  std::unique_ptr<InflateTables<kHostLitBits, kHostDistBits>> tables_;
+  BlockFailure failure_;
+  ReadCounts counts_;
+};
+
+}  // namespace bwl

@@ -1,0 +1,269 @@
+// Sequence on the CPU: packing letters into 4-bit codes, one-hot windows, counts of unknown bases.
+//
+// One-hot is bound by the writes of its output (16 bytes per base in float32 from half a byte), so
+// the loop is a table look-up of two bases at a time: one input byte selects a ready row of 2 x 4
+// output elements. The tables are made per call from the caller's 16 x 4 one, in the output's
+// dtype, so this file knows element sizes and no dtypes.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "../sequence.cuh"
+#include "api.h"
+#include "parallel.h"
+
+namespace {
+
+using bwl::kLetters;
+
+constexpr int64_t kPieceBases = 32768;  // a task; even, so that only a window's ends are odd
+
+enum SequenceStatus : int32_t { kSequenceOk = 0, kBadElementSize = 1, kNoMemory = 2 };
+
+struct WindowSet {
+  int64_t n_windows, window_bp;
+  const int32_t* contig_index;
+  const int64_t* start;
+  const uint8_t* reverse;  // null: none
+  const uint8_t* const* packed;
+  const int64_t* contig_bp;
+};
+
+// Where output bases [from, to) of a window lie inside its contig, and how to walk them.
+struct Walk {
+  int64_t from, to;        // output bases that have a base in the contig
+  const uint8_t* packed;
+  int64_t position;        // of output base `from`
+  bool reverse;            // positions descend and letters are complemented
+};
+
+Walk walk_of(const WindowSet& set, int64_t window, int64_t from, int64_t to) {
+  const int32_t contig = set.contig_index[window];
+  const int64_t start = set.start[window], length = set.contig_bp[contig];
+  Walk walk;
+  walk.packed = set.packed[contig];
+  walk.reverse = set.reverse != nullptr && set.reverse[window] != 0;
+  // Base i lies at start + i, or at start + window_bp - 1 - i in reverse. A window that lies
+  // outside as a whole is moved next to its contig first: sums with `start` cannot overflow.
+  const int64_t at = std::min(std::max(start, -set.window_bp), length);
+  const int64_t before = std::max<int64_t>(0, -at), end = std::min(set.window_bp, length - at);
+  const int64_t first = walk.reverse ? set.window_bp - end : before;
+  const int64_t last = walk.reverse ? set.window_bp - before : end;
+  walk.from = std::min(std::max(from, first), to);
+  walk.to = std::max(std::min(to, last), walk.from);
+  walk.position = walk.reverse ? at + set.window_bp - 1 - walk.from : at + walk.from;
+  return walk;
+}
+
+uint32_t code_at(const uint8_t* packed, int64_t position) {
+  return (packed[position >> 1] >> ((position & 1) * 4)) & 15u;
+}
+
+// Visit the bases of a walk: `one(code)` for a single base at either end, `many(bytes, step, n)`
+// for n whole bytes in between. Codes and bytes come as they are stored.
+template <typename One, typename Many>
+void visit(const Walk& walk, One&& one, Many&& many) {
+  int64_t n = walk.to - walk.from, position = walk.position;
+  const int64_t direction = walk.reverse ? -1 : 1;
+  // Ascending, a byte begins at an even position; descending, at an odd one.
+  if (n > 0 && ((position & 1) != 0) != walk.reverse) {
+    one(code_at(walk.packed, position));
+    position += direction;
+    --n;
+  }
+  if (n >= 2) many(walk.packed + (position >> 1), direction, n / 2);
+  position += direction * (n & ~int64_t{1});
+  if (n & 1) one(code_at(walk.packed, position));
+}
+
+template <typename Element>
+struct Tables {
+  Element row[2][bwl::kCodes][kLetters];       // [reverse][code][letter]
+  Element pair[2][256][2][kLetters];           // [reverse][byte][base][letter]
+  Element plane[2][kLetters][256][2];          // [reverse][letter][byte][base]
+
+  explicit Tables(const void* table) {
+    const auto* given = static_cast<const Element*>(table);
+    for (uint32_t code = 0; code < bwl::kCodes; ++code) {
+      for (int32_t c = 0; c < kLetters; ++c) {
+        row[0][code][c] = given[code * kLetters + c];
+        row[1][code][c] = given[bwl::complement(code) * kLetters + c];
+      }
+    }
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      const uint32_t low = byte & 15, high = byte >> 4;
+      for (int32_t c = 0; c < kLetters; ++c) {
+        pair[0][byte][0][c] = plane[0][c][byte][0] = row[0][low][c];
+        pair[0][byte][1][c] = plane[0][c][byte][1] = row[0][high][c];
+        pair[1][byte][0][c] = plane[1][c][byte][0] = row[1][high][c];
+        pair[1][byte][1][c] = plane[1][c][byte][1] = row[1][low][c];
+      }
+    }
+  }
+};
+
+// Bases [from, to) of one window into out (L, 4).
+template <typename Element>
+void fill_bla(const Tables<Element>& tables, const Walk& walk, int64_t from, int64_t to,
+              Element* out) {
+  std::memset(out + from * kLetters, 0, (walk.from - from) * sizeof(Element) * kLetters);
+  std::memset(out + walk.to * kLetters, 0, (to - walk.to) * sizeof(Element) * kLetters);
+  Element* at = out + walk.from * kLetters;
+  visit(
+      walk,
+      [&](uint32_t code) {
+        std::memcpy(at, tables.row[walk.reverse][code], sizeof(Element) * kLetters);
+        at += kLetters;
+      },
+      [&](const uint8_t* bytes, int64_t step, int64_t n) {
+        const auto* pair = tables.pair[walk.reverse];
+        for (int64_t k = 0; k < n; ++k, bytes += step, at += 2 * kLetters) {
+          std::memcpy(at, pair[*bytes], sizeof(Element) * 2 * kLetters);
+        }
+      });
+}
+
+// Bases [from, to) of one window into out (4, L). One plane after the other: a piece of packed
+// bases stays in the first-level cache, and each plane is written front to back.
+template <typename Element>
+void fill_bal(const Tables<Element>& tables, const Walk& walk, int64_t from, int64_t to,
+              int64_t window_bp, Element* out) {
+  for (int32_t c = 0; c < kLetters; ++c) {
+    Element* plane = out + c * window_bp;
+    std::memset(plane + from, 0, (walk.from - from) * sizeof(Element));
+    std::memset(plane + walk.to, 0, (to - walk.to) * sizeof(Element));
+    Element* at = plane + walk.from;
+    visit(
+        walk, [&](uint32_t code) { *at++ = tables.row[walk.reverse][code][c]; },
+        [&](const uint8_t* bytes, int64_t step, int64_t n) {
+          const auto* pair = tables.plane[walk.reverse][c];
+          for (int64_t k = 0; k < n; ++k, bytes += step, at += 2) {
+            std::memcpy(at, pair[*bytes], sizeof(Element) * 2);
+          }
+        });
+  }
+}
+
+template <typename Element>
+int32_t one_hot(const WindowSet& set, const void* table, bool letters_first, void* out,
+                int64_t window_stride_bytes, int n_threads) {
+  const std::unique_ptr<const Tables<Element>> tables(new (std::nothrow) Tables<Element>(table));
+  if (tables == nullptr) return kNoMemory;
+  const int64_t pieces = (set.window_bp + kPieceBases - 1) / kPieceBases;
+  bwl::parallel_for(set.n_windows * pieces, n_threads, [&](int64_t task, int) {
+    const int64_t window = task / pieces, from = (task % pieces) * kPieceBases;
+    const int64_t to = std::min(from + kPieceBases, set.window_bp);
+    const Walk walk = walk_of(set, window, from, to);
+    auto* at = reinterpret_cast<Element*>(static_cast<uint8_t*>(out) + window * window_stride_bytes);
+    if (letters_first) {
+      fill_bal(*tables, walk, from, to, set.window_bp, at);
+    } else {
+      fill_bla(*tables, walk, from, to, at);
+    }
+  });
+  return kSequenceOk;
+}
+
+// Letters to codes; kBlank marks what is skipped.
+constexpr uint8_t kBlank = 0x80;
+
+struct LetterTable {
+  uint8_t code[256];
+  LetterTable() {
+    for (int letter = 0; letter < 256; ++letter) {
+      const auto c = static_cast<uint8_t>(letter);
+      code[letter] = bwl::is_blank(c) ? kBlank : static_cast<uint8_t>(bwl::base_code(c));
+    }
+  }
+};
+
+}  // namespace
+
+// Pack FASTA text from base number `first_base` of a contig on. White space (line ends) is
+// skipped. Nothing is written past `max_bases`. `packed` must be zero where nothing was packed yet.
+// Returns the number of bases in the text, also of those that found no room.
+BWL_API int64_t bwl_pack_bases(const uint8_t* text, int64_t text_bytes, uint8_t* packed,
+                                          int64_t first_base, int64_t max_bases) {
+  static const LetterTable table;
+  int64_t base = first_base;
+  const uint8_t* const end = text + text_bytes;
+  while (text < end) {
+    // Two letters of one byte at a time, as far as the line goes.
+    if ((base & 1) == 0) {
+      const uint8_t* const pairs_end =
+          text + 2 * std::max<int64_t>(0, std::min<int64_t>((end - text) / 2, (max_bases - base) / 2));
+      uint8_t* at = packed + (base >> 1);
+      const uint8_t* const at_first = at;
+      while (text < pairs_end) {
+        const uint8_t low = table.code[text[0]], high = table.code[text[1]];
+        if ((low | high) & kBlank) break;
+        *at++ = static_cast<uint8_t>(low | (high << 4));
+        text += 2;
+      }
+      base += 2 * (at - at_first);
+      if (text >= end) break;
+    }
+    const uint8_t code = table.code[*text++];
+    if (code & kBlank) continue;
+    if (base < max_bases) packed[base >> 1] |= static_cast<uint8_t>(code << ((base & 1) * 4));
+    ++base;
+  }
+  return base - first_base;
+}
+
+// One-hot rows of every 4-bit code: out (16, 4) float32, letters A, C, G, T.
+BWL_API void bwl_one_hot_table(int32_t fraction, float* out) {
+  for (uint32_t code = 0; code < bwl::kCodes; ++code) {
+    for (int32_t c = 0; c < kLetters; ++c) {
+      out[code * kLetters + c] = bwl::one_hot_value(code, c, fraction != 0);
+    }
+  }
+}
+
+// One-hot encode windows: out[window] is (window_bp, 4), or (4, window_bp) with `letters_first`,
+// each contiguous, `window_stride_bytes` apart. Bases outside the contig are all zero.
+// `table` (16, 4) holds the row of every code in the output's dtype of `element_bytes` 1, 2 or 4.
+// Contig indices must be valid: packed[contig] is only read where the window overlaps the contig.
+BWL_API int32_t bwl_one_hot(int64_t n_windows, int64_t window_bp,
+                                       const int32_t* contig_index, const int64_t* start,
+                                       const uint8_t* reverse, const uint8_t* const* packed,
+                                       const int64_t* contig_bp, const void* table,
+                                       int32_t element_bytes, int32_t letters_first, void* out,
+                                       int64_t window_stride_bytes, int32_t n_threads) {
+  const WindowSet set{n_windows, window_bp, contig_index, start, reverse, packed, contig_bp};
+  const bool first = letters_first != 0;
+  switch (element_bytes) {
+    case 1: return one_hot<uint8_t>(set, table, first, out, window_stride_bytes, n_threads);
+    case 2: return one_hot<uint16_t>(set, table, first, out, window_stride_bytes, n_threads);
+    case 4: return one_hot<uint32_t>(set, table, first, out, window_stride_bytes, n_threads);
+    default: return kBadElementSize;
+  }
+}
+
+// Bases of each window that are not A, C, G or T, those outside the contig included: counts (B,).
+BWL_API void bwl_count_unknown(int64_t n_windows, int64_t window_bp,
+                                          const int32_t* contig_index, const int64_t* start,
+                                          const uint8_t* const* packed, const int64_t* contig_bp,
+                                          int64_t* counts, int32_t n_threads) {
+  const WindowSet set{n_windows, window_bp, contig_index, start, nullptr, packed, contig_bp};
+  bwl::parallel_for(n_windows, n_threads, [&](int64_t window, int) {
+    const Walk walk = walk_of(set, window, 0, window_bp);
+    int64_t unknown = window_bp - (walk.to - walk.from);
+    visit(
+        walk, [&](uint32_t code) { unknown += bwl::is_known(code) ? 0 : 1; },
+        [&](const uint8_t* bytes, int64_t, int64_t n) {
+          int64_t k = 0;
+          for (; k + 8 <= n; k += 8) {
+            uint64_t word;
+            std::memcpy(&word, bytes + k, 8);
+            unknown += bwl::unknown_in_word(word);
+          }
+          for (; k < n; ++k) {
+            unknown += bwl::is_known(bytes[k] & 15u) ? 0 : 1;
+            unknown += bwl::is_known(bytes[k] >> 4) ? 0 : 1;
+          }
+        });
+    counts[window] = unknown;
+  });
+}

@@ -1,0 +1,92 @@
+// Bases: letters, 4-bit codes, one-hot rows. No memory is written here; sequence.cu and
+// host/sequence.cpp loop over these functions.
+//
+// A base is a set of letters in four bits: bit 0 A, bit 1 C, bit 2 G, bit 3 T (U reads as T). An
+// IUPAC code is the set it stands for, N is 15, and 0 is no base at all (a gap, a digit, anything
+// that is not a nucleotide letter). Two bases share a byte, the even position in the low half.
+#pragma once
+
+#include "common.cuh"
+
+namespace bwl {
+
+constexpr uint32_t kNoBase = 0;
+constexpr uint32_t kAnyBase = 15;
+constexpr int32_t kCodes = 16;    // rows of a one-hot table
+constexpr int32_t kLetters = 4;   // columns of a one-hot table: A, C, G, T
+
+// 4-bit code of an ASCII letter of either case; 0 for anything that is not an IUPAC nucleotide.
+BWL_HD uint32_t base_code(uint8_t letter) {
+  switch (letter & 0xDF) {  // clears the bit that tells lower case from upper
+    case 'A': return 1;
+    case 'C': return 2;
+    case 'G': return 4;
+    case 'T': return 8;
+    case 'U': return 8;
+    case 'R': return 1 | 4;
+    case 'Y': return 2 | 8;
+    case 'S': return 2 | 4;
+    case 'W': return 1 | 8;
+    case 'K': return 4 | 8;
+    case 'M': return 1 | 2;
+    case 'B': return 2 | 4 | 8;
+    case 'D': return 1 | 4 | 8;
+    case 'H': return 1 | 2 | 8;
+    case 'V': return 1 | 2 | 4;
+    case 'N': return kAnyBase;
+    default: return kNoBase;
+  }
+}
+
+// ASCII white space (line ends, blanks, tabs): what stands between bases in FASTA text.
+BWL_HD bool is_blank(uint8_t character) {
+  return character == ' ' || (character >= '\t' && character <= '\r');
+}
+
+// Code of the complementary base: A <-> T and C <-> G, which is the order of the bits reversed.
+BWL_HD uint32_t complement(uint32_t code) {
+  return ((code & 1) << 3) | ((code & 2) << 1) | ((code & 4) >> 1) | ((code & 8) >> 3);
+}
+
+// Number of letters a code stands for.
+BWL_HD uint32_t letters_in(uint32_t code) {
+  return (code & 1) + ((code >> 1) & 1) + ((code >> 2) & 1) + ((code >> 3) & 1);
+}
+
+// True for A, C, G and T alone: exactly one bit is set.
+BWL_HD bool is_known(uint32_t code) { return code != 0 && (code & (code - 1)) == 0; }
+
+// How many of the 16 bases packed in a word are not A, C, G or T.
+BWL_HD uint32_t unknown_in_word(uint64_t word) {
+  const uint64_t ones = 0x1111111111111111ull;
+  uint64_t n = word - ((word >> 1) & (5 * ones));          // bits set in every 2 bits ...
+  n = (n & (3 * ones)) + ((n >> 2) & (3 * ones));          // ... in every 4 bits, 0 to 4
+  n ^= ones;                                               // 0 exactly where one bit is set
+  n = (n | (n >> 1) | (n >> 2)) & ones;
+  n = (n + (n >> 4)) & 0x0F0F0F0F0F0F0F0Full;              // sums of 2 fit in 4 bits,
+  return static_cast<uint32_t>((n * 0x0101010101010101ull) >> 56);  // the sum of 16 in 8
+}
+
+// Code at `position` of a packed contig of `length_bp` bases; no base outside of it.
+BWL_HD uint32_t packed_base(const uint8_t* packed, int64_t length_bp, int64_t position) {
+  if (position < 0 || position >= length_bp) return kNoBase;
+  return (packed[position >> 1] >> ((position & 1) * 4)) & 15u;
+}
+
+// Code of base i of a window, as delivered: the reverse complement counts from the window's end.
+BWL_HD uint32_t window_base(const uint8_t* packed, int64_t length_bp, int64_t start,
+                            int64_t window_bp, bool reverse, int64_t i) {
+  if (!reverse) return packed_base(packed, length_bp, start + i);
+  return complement(packed_base(packed, length_bp, start + window_bp - 1 - i));
+}
+
+// One entry of a one-hot row. `fraction` shares 1 between the letters of the set; without it only
+// A, C, G and T have a 1 and every other code is all zero.
+BWL_HD float one_hot_value(uint32_t code, int32_t letter, bool fraction) {
+  if (((code >> letter) & 1) == 0) return 0.0f;
+  const uint32_t n = letters_in(code);
+  if (n == 1) return 1.0f;
+  return fraction ? 1.0f / static_cast<float>(n) : 0.0f;
+}
+
+}  // namespace bwl

@@ -1,0 +1,225 @@
+"""One-hot sequence, counts of unknown bases, and packing: the C library against the oracle."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bigwig_loader.backend.cpu import sequence as cpu
+from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.formats.genome import Genome
+from bigwig_loader.formats.genome import pack_bases as pack_in_numpy
+from bigwig_loader.plan.sequence import SequenceOptions
+from bigwig_loader.plan.windows import ContigTable, Windows
+from tests.oracles import sequence as oracle
+
+LETTERS = "ACGTUacgtuNnRYSWKMBDHVryswkmbdhvXx-.*5"
+ALL_DTYPES = ["float32", "float16", "bfloat16", "uint8", "int8"]
+FLOATS = ["float32", "float16", "bfloat16"]
+
+
+def table_of(genome: Genome) -> ContigTable:
+    return ContigTable(tuple(genome.contigs), np.array(list(genome.contigs.values())))
+
+
+def expected_batch(
+    sequences: list[str], windows: Windows, options: SequenceOptions
+) -> np.ndarray:
+    fraction = options.unknown == "fraction"
+    reverse = np.zeros(len(windows), bool) if windows.reverse is None else windows.reverse
+    batch = np.stack(
+        [
+            oracle.one_hot(sequences[c], int(s), windows.length_bp, bool(r), fraction)
+            for c, s, r in zip(windows.contig_index, windows.start, reverse, strict=True)
+        ]
+    )
+    if options.layout == "BAL":
+        batch = batch.transpose(0, 2, 1)
+    names = {"bfloat16": ml_dtypes.bfloat16}
+    return batch.astype(names.get(options.dtype, options.dtype))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[str], Windows]:
+    sequences = draw(st.lists(st.text(LETTERS, max_size=90), min_size=1, max_size=3))
+    length = draw(st.integers(1, 100))
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, len(sequences) - 1), st.integers(-130, 130), st.booleans()
+            ),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    contig, start, reverse = (np.array(column) for column in zip(*rows, strict=True))
+    flags = reverse if draw(st.booleans()) else None
+    return sequences, Windows(contig, start, length, flags)
+
+
+@given(
+    cases(),
+    st.sampled_from(
+        [SequenceOptions(d, layout) for d in ALL_DTYPES for layout in ("BLA", "BAL")]  # type: ignore[arg-type]
+        + [SequenceOptions(d, layout, "fraction") for d in FLOATS for layout in ("BLA", "BAL")]  # type: ignore[arg-type]
+    ),
+    st.integers(1, 3),
+)
+def test_one_hot_equals_oracle(
+    case: tuple[list[str], Windows], options: SequenceOptions, n_threads: int
+) -> None:
+    sequences, windows = case
+    genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
+    got = cpu.encode_one_hot(genome, table_of(genome), windows, options, n_threads=n_threads)
+    expected = expected_batch(sequences, windows, options)
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got, expected)
+
+
+@given(cases(), st.integers(1, 3))
+def test_count_unknown_equals_oracle(case: tuple[list[str], Windows], n_threads: int) -> None:
+    sequences, windows = case
+    genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
+    got = cpu.count_unknown(genome, table_of(genome), windows, n_threads)
+    assert got.dtype == np.int64
+    assert got.tolist() == [
+        oracle.count_unknown(sequences[c], int(s), windows.length_bp)
+        for c, s in zip(windows.contig_index, windows.start, strict=True)
+    ]
+
+
+@given(st.binary(max_size=80), st.integers(0, 5), st.integers(0, 100))
+def test_packing_in_c_equals_numpy(text: bytes, first_base: int, room: int) -> None:
+    packed = [np.zeros(room, dtype=np.uint8) for _ in range(2)]
+    counts = [
+        pack(text, array, first_base)
+        for pack, array in zip((cpu.pack_bases, pack_in_numpy), packed, strict=True)
+    ]
+    assert counts[0] == counts[1] == len(b"".join(text.split()))
+    np.testing.assert_array_equal(packed[0], packed[1])
+
+
+def test_every_letter_has_its_code() -> None:
+    text = bytes(range(256)).translate(None, b" \t\n\v\f\r")
+    packed = np.zeros(len(text), dtype=np.uint8)
+    cpu.pack_bases(text, packed, 0)
+    np.testing.assert_array_equal(packed[: len(text) // 2], oracle.pack(text.decode("latin-1")))
+
+
+def test_window_longer_than_a_task_is_split_without_a_seam() -> None:
+    """Long windows are cut into pieces of 32,768 bases for the threads."""
+    rng = np.random.default_rng(0)
+    letters = np.frombuffer(b"ACGTNR", dtype=np.uint8)[rng.integers(0, 6, 150_001)]
+    genome = Genome.from_arrays({"c": letters})
+    row_of_letter = np.stack([oracle.one_hot(chr(letter), 0, 1)[0] for letter in range(128)])
+    rows = row_of_letter[letters]
+    length = 70_001
+    windows = Windows(
+        np.zeros(4), np.array([-5, 3, 100_000, 79_998]), length, np.array([0, 1, 1, 0], bool)
+    )
+    padded = np.concatenate([np.zeros((5, 4)), rows, np.zeros((length, 4))])
+    expected = [padded[s + 5 : s + 5 + length] for s in windows.start]
+    expected = [e[::-1, ::-1] if r else e for e, r in zip(expected, windows.reverse, strict=True)]
+    got = cpu.encode_one_hot(genome, table_of(genome), windows, n_threads=2)
+    np.testing.assert_array_equal(got, np.stack(expected))
+    planes = cpu.encode_one_hot(
+        genome, table_of(genome), windows, SequenceOptions("uint8", "BAL"), n_threads=2
+    )
+    np.testing.assert_array_equal(planes.transpose(0, 2, 1), got)
+
+
+@pytest.mark.parametrize("start", [-(2**63), -(2**62), 2**62, 2**63 - 1])
+def test_windows_far_outside_are_all_zero(start: int) -> None:
+    genome = Genome.from_arrays({"c": "ACGT"})
+    windows = Windows(np.zeros(2), np.array([start, start]), 7, np.array([False, True]))
+    assert not cpu.encode_one_hot(genome, table_of(genome), windows).any()
+    assert cpu.count_unknown(genome, table_of(genome), windows).tolist() == [7, 7]
+
+
+def test_out_is_written_between_its_strides_only() -> None:
+    genome = Genome.from_arrays({"c": "ACGTACGTAC"})
+    windows = Windows(np.zeros(3), np.array([0, 1, 2]), 8)
+    store = np.full((3, 12, 4), 7, dtype=np.uint8)
+    options = SequenceOptions("uint8")
+    got = cpu.encode_one_hot(genome, table_of(genome), windows, options, out=store[:, 2:10])
+    assert np.shares_memory(got, store)
+    expected = cpu.encode_one_hot(genome, table_of(genome), windows, options)
+    np.testing.assert_array_equal(store[:, 2:10], expected)
+    assert (store[:, :2] == 7).all()
+    assert (store[:, 10:] == 7).all()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((1, 8, 4), np.float32),
+        np.empty((2, 8, 4), np.float64),
+        np.empty((2, 4, 8), np.float32).transpose(0, 2, 1),
+        np.broadcast_to(np.empty((1, 8, 4), np.float32), (2, 8, 4)),
+        np.empty((4, 8, 4), np.float32)[::-2],
+        np.empty(2 * 8 * 4 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(2, 8, 4),
+        "no array",
+    ],
+    ids=["shape", "dtype", "transposed", "read-only", "negative stride", "unaligned", "type"],
+)
+def test_out_that_does_not_fit_is_refused(out: np.ndarray) -> None:
+    genome = Genome.from_arrays({"c": "ACGTACGTAC"})
+    with pytest.raises(InvalidInputError, match="argument out"):
+        cpu.encode_one_hot(genome, table_of(genome), Windows([0, 0], [0, 1], 8), out=out)
+
+
+def test_contig_table_may_hold_contigs_that_no_window_needs() -> None:
+    genome = Genome.from_arrays({"b": "AACC"})
+    contigs = ContigTable(("a", "b"), np.array([10, 4]))
+    got = cpu.encode_one_hot(genome, contigs, Windows([1], [0], 4), SequenceOptions("uint8"))
+    assert got[0].argmax(axis=1).tolist() == [0, 0, 1, 1]
+    with pytest.raises(NotFoundError, match="'a'"):
+        cpu.encode_one_hot(genome, contigs, Windows([0], [0], 4))
+
+
+@pytest.mark.parametrize("index", [-1, 1])
+def test_contig_index_out_of_range_is_refused(index: int) -> None:
+    genome = Genome.from_arrays({"c": "ACGT"})
+    for call in (cpu.encode_one_hot, cpu.count_unknown):
+        with pytest.raises(InvalidInputError, match=f"got {index}"):
+            call(genome, table_of(genome), Windows([0, index], [0, 0], 4))
+
+
+def test_empty_batch() -> None:
+    genome = Genome.from_arrays({"c": "ACGT"})
+    windows = Windows(np.empty(0), np.empty(0), 5)
+    assert cpu.encode_one_hot(genome, table_of(genome), windows).shape == (0, 5, 4)
+    assert cpu.count_unknown(genome, table_of(genome), windows).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_fractions_are_rounded_to_nearest_even(dtype: str) -> None:
+    table = cpu.one_hot_table(SequenceOptions(dtype, "BLA", "fraction"))  # type: ignore[arg-type]
+    assert table[15].tolist() == [0.25] * 4
+    bits = {"float32": 0x3EAAAAAB, "float16": 0x3555, "bfloat16": 0x3EAB}[dtype]
+    third = table[14, 1:].view(f"u{table.itemsize}")
+    assert third.tolist() == [bits] * 3
+    assert table[3].tolist() == [0.5, 0.5, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_fractions_need_a_float_dtype(dtype: str) -> None:
+    with pytest.raises(InvalidInputError, match="fraction"):
+        SequenceOptions(dtype, "BLA", "fraction")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("dtype", "float64"), ("layout", "BNT"), ("unknown", "n")]
+)
+def test_options_are_checked(field: str, value: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"argument {field}"):
+        SequenceOptions(**{field: value})  # type: ignore[arg-type]
+
+
+def test_packing_needs_an_array_it_can_write() -> None:
+    for packed in (np.zeros(8, np.uint8)[::2], np.zeros(4, np.int8), Genome.from_arrays({"c": "AC"}).packed("c")):
+        with pytest.raises(InvalidInputError, match="packed bases"):
+            cpu.pack_bases(b"ACGT", packed, 0)

@@ -1,0 +1,53 @@
+"""What all tests share: which of them run here, and one made data set."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from bigwig_loader.example_data import ExampleData, make_example_data
+
+# The same examples in every run, so that a failure can be repeated; more of them on request.
+settings.register_profile(
+    "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+TINY_CONTIGS = {"chr1": 60_000, "chr2": 20_000, "chr3": 20_000}
+
+
+def _has_gpu() -> bool:
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    try:
+        return bool(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `gpu` where there is none.
+
+    With BIGWIG_LOADER_REQUIRE_GPU=1, as on a machine that is there to test the GPU, they run and
+    fail instead.
+    """
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked or os.environ.get("BIGWIG_LOADER_REQUIRE_GPU") == "1" or _has_gpu():
+        return
+    skip = pytest.mark.skip(reason="needs a CUDA device and CuPy")
+    for item in marked:
+        item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> ExampleData:
+    """A made data set of 0.1 Mb: genome, four tracks, peaks, regions. Not to be written to."""
+    folder: Path = tmp_path_factory.mktemp("tiny")
+    return make_example_data(folder, seed=1, contigs=TINY_CONTIGS)

@@ -1,0 +1,114 @@
+"""Regions, and the map from integers to their bases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.sampling import Regions
+from tests.oracles.sampling import bases_of_regions
+
+Region = tuple[str, int, int]
+
+region_lists = st.lists(
+    st.tuples(st.sampled_from(["chr1", "chr2", "X"]), st.integers(0, 50), st.integers(1, 30)).map(
+        lambda t: (t[0], t[1], t[1] + t[2])
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def frame(regions: list[Region], dtype: str = "int64") -> pd.DataFrame:
+    return pd.DataFrame(regions, columns=["chrom", "start", "end"]).astype(
+        {"start": dtype, "end": dtype}
+    )
+
+
+@given(region_lists)
+def test_integers_map_to_every_base_once(listed: list[Region]) -> None:
+    """Overlapping, touching, repeated, unsorted, single-base, first and last regions included."""
+    regions = Regions.read(frame(listed))
+    expected = bases_of_regions(listed)
+    assert regions.n_bases == len(expected)
+    located = regions.locate(np.arange(len(expected)))
+    names = [regions.contig_names[i] for i in located.contig]
+    assert list(zip(names, located.position.tolist(), strict=True)) == expected
+
+
+def test_total_past_32_bits() -> None:
+    regions = Regions.read(frame([("a", 0, 2**40), ("b", 5, 2**41)]))
+    assert regions.n_bases == 2**40 + 2**41 - 5
+    located = regions.locate(np.array([2**40 - 1, 2**40, regions.n_bases - 1]))
+    assert located.contig.tolist() == [0, 1, 1]
+    assert located.position.tolist() == [2**40 - 1, 5, 2**41 - 1]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "centre"), [(0, 1, 0), (0, 2, 1), (10, 13, 11), (10, 14, 12)]
+)
+def test_centres(start: int, end: int, centre: int) -> None:
+    assert Regions.read(frame([("a", start, end)])).centres().position.tolist() == [centre]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint64", "Int64", "int64"])
+def test_any_integer_dtype(dtype: str) -> None:
+    regions = Regions.read(frame([("chr1", 3, 9), ("chr1", 100, 120)], dtype))
+    assert regions.start.tolist() == [3, 100]
+    assert regions.end.tolist() == [9, 120]
+    assert regions.start.dtype == np.int64
+
+
+def test_caller_keeps_the_frame() -> None:
+    given_frame = frame([("chr1", 3, 9)], "int32")
+    before = given_frame.copy()
+    Regions.read(given_frame)
+    pd.testing.assert_frame_equal(given_frame, before)
+
+
+def test_bed_file(tmp_path: Path) -> None:
+    path = tmp_path / "regions.bed"
+    path.write_text("chr2\t5\t10\tname\t0\t+\nchr1\t0\t7\tother\t0\t-\n")
+    regions = Regions.read(path)
+    assert regions.contig_names == ("chr2", "chr1")
+    assert regions.start.tolist() == [5, 0]
+
+
+def test_no_regions_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="at least one region"):
+        Regions.read(frame([]))
+
+
+def test_empty_region_is_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"region 1 \(chr2:7-7\)"):
+        Regions.read(frame([("chr1", 0, 5), ("chr2", 7, 7)]))
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (pd.DataFrame({"chrom": ["a"], "start": [1]}), "end"),
+        (pd.DataFrame({"chrom": ["a"], "start": [-1], "end": [3]}), "start"),
+        (pd.DataFrame({"chrom": ["a"], "start": [5], "end": [3]}), "start"),
+        (pd.DataFrame({"chrom": [None], "start": [1], "end": [3]}), "chrom"),
+        (pd.DataFrame({"chrom": ["a"], "start": [0.5], "end": [3]}), "integer"),
+    ],
+)
+def test_broken_frames_are_refused(broken: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        Regions.read(broken)
+
+
+def test_regions_have_to_lie_within_the_contigs() -> None:
+    regions = Regions.read(frame([("chr1", 0, 100), ("chr2", 50, 101)]))
+    regions.check_within({"chr1": 100, "chr2": 101}, "here")
+    with pytest.raises(InvalidInputError, match=r"region 1 \(chr2:50-101\).*100 bp in here"):
+        regions.check_within({"chr1": 100, "chr2": 100}, "here")
+    with pytest.raises(NotFoundError, match=r"'chr2' in here.*chr20"):
+        regions.check_within({"chr1": 100, "chr20": 100}, "here")
