@@ -119,4 +119,5 @@ def _check_complete(regions: pd.DataFrame, name: str) -> None:
 def row_name(regions: pd.DataFrame, k: int) -> str:
     """How an error names row number k."""
     label = regions.index[k]
+    label = label.item() if isinstance(label, np.generic) else label
     return f"regions: row {k}" if label == k else f"regions: row {k} (index {label!r})"

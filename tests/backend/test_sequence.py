@@ -25,9 +25,7 @@ def table_of(genome: Genome) -> ContigTable:
     return ContigTable(tuple(genome.contigs), np.array(list(genome.contigs.values())))
 
 
-def expected_batch(
-    sequences: list[str], windows: Windows, options: SequenceOptions
-) -> np.ndarray:
+def expected_batch(sequences: list[str], windows: Windows, options: SequenceOptions) -> np.ndarray:
     fraction = options.unknown == "fraction"
     reverse = np.zeros(len(windows), bool) if windows.reverse is None else windows.reverse
     batch = np.stack(
@@ -48,9 +46,7 @@ def cases(draw: st.DrawFn) -> tuple[list[str], Windows]:
     length = draw(st.integers(1, 100))
     rows = draw(
         st.lists(
-            st.tuples(
-                st.integers(0, len(sequences) - 1), st.integers(-130, 130), st.booleans()
-            ),
+            st.tuples(st.integers(0, len(sequences) - 1), st.integers(-130, 130), st.booleans()),
             min_size=1,
             max_size=6,
         )
@@ -220,6 +216,10 @@ def test_options_are_checked(field: str, value: str) -> None:
 
 
 def test_packing_needs_an_array_it_can_write() -> None:
-    for packed in (np.zeros(8, np.uint8)[::2], np.zeros(4, np.int8), Genome.from_arrays({"c": "AC"}).packed("c")):
+    for packed in (
+        np.zeros(8, np.uint8)[::2],
+        np.zeros(4, np.int8),
+        Genome.from_arrays({"c": "AC"}).packed("c"),
+    ):
         with pytest.raises(InvalidInputError, match="packed bases"):
             cpu.pack_bases(b"ACGT", packed, 0)

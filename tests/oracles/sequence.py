@@ -34,7 +34,9 @@ def letters_of(base: str) -> set[str]:
 def window(sequence: str, start: int, length: int, reverse: bool) -> list[set[str]]:
     """Sets of letters of a window; empty outside the sequence."""
     inside = range(len(sequence))
-    bases = [letters_of(sequence[p]) if p in inside else set() for p in range(start, start + length)]
+    bases = [
+        letters_of(sequence[p]) if p in inside else set() for p in range(start, start + length)
+    ]
     if reverse:
         bases = [{COMPLEMENT[letter] for letter in base} for base in reversed(bases)]
     return bases
