@@ -12,7 +12,7 @@ from bigwig_loader.backend.select import select_backend
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.bigwig import BigWigHeader, read_bigwig_index
 from bigwig_loader.plan.blocks import plan_signal
-from bigwig_loader.plan.signal import IDENTITY, SignalOptions
+from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.track_index import build_track_index
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.types import PathLike, Statistic
@@ -59,6 +59,7 @@ class BigWig:
         self._index = build_track_index([self._file])
         self._reader = select_backend("cpu").open_signal(self._index)
         self._track = np.zeros(1, np.int64)
+        self._transform = pack_transforms([TrackTransform()])
 
     @property
     def header(self) -> BigWigHeader:
@@ -126,7 +127,7 @@ class BigWig:
         window = self._window(chrom, start, end)
         out = np.empty(options.shape(1, window.length_bp, 1), np.float32)
         plan = plan_signal(self._index, window, self._track)
-        self._reader.read(plan, options, [IDENTITY], out)
+        self._reader.read(plan, options, self._transform, out)
         return out[0, :, 0]
 
     def intervals(self, chrom: str, start: int = 0, end: int | None = None) -> pd.DataFrame:

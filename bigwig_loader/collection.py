@@ -17,7 +17,7 @@ from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.index_cache import load_track_index
 from bigwig_loader.plan.budget import split_to_budget
-from bigwig_loader.plan.signal import IDENTITY, SignalOptions, TrackTransform
+from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.windows import ContigTable, Windows, named_windows
 from bigwig_loader.types import PathLike, SignalDtype, Statistic, check_positive, numpy_dtype
 
@@ -91,7 +91,7 @@ class BigWigCollection:
         self.track_names = track_names(self.bigwig_paths)
         self.memory_budget = memory_budget
         factors = match_scale(scale or {}, self.bigwig_paths, self.track_names)
-        self._transforms = [TrackTransform(f) if f != 1.0 else IDENTITY for f in factors]
+        self._set_transforms([TrackTransform(scale=factor) for factor in factors])
         self._device, self._n_threads = device, n_threads
         self.backend: Backend = select_backend(device, n_threads)
         self._index = load_track_index(self.bigwig_paths)
@@ -162,8 +162,13 @@ class BigWigCollection:
             for name, transform in transforms.items():
                 chosen[self.track_index(name)] = transform
         other = BigWigCollection.__new__(BigWigCollection)
-        other.__setstate__({**self.__getstate__(), "_transforms": chosen})
+        other.__setstate__(self.__getstate__())
+        other._set_transforms(chosen)
         return other
+
+    def _set_transforms(self, transforms: list[TrackTransform]) -> None:
+        self._transforms = transforms
+        self._packed_transforms = pack_transforms(transforms)
 
     def track_index(self, name: str) -> int:
         """Number of the track of that name."""
@@ -283,7 +288,7 @@ class BigWigCollection:
             budget,
             lambda plan: reader.working_bytes(plan, options),
         )
-        transforms = [self._transforms[t] for t in which.tolist()]
+        transforms = self._packed_transforms[which]
         for piece in pieces:
             last_two = (piece.bins, piece.tracks)
             if options.layout == "BTN":

@@ -23,7 +23,7 @@ EXAMPLE_CONTIGS = {"chr1": 2_400_000, "chr2": 600_000, "chr3": 600_000}
 _RECIPE = 1  # raise it when the same seed makes other data, so that old folders are made anew
 _MOTIFS = ("CCACCAGGGGGC", "ATGACTCATC", "CAGATAAGGA", "AGGGGCGGGG")
 _FRAGMENT_BP = 100
-_PEAKS_PER_MB = 160
+_PEAKS_PER_MB = 220
 _LINE_BASES = 60
 _REDUCTIONS = (64, 256, 1024)
 
@@ -41,7 +41,7 @@ _TRACKS = (
     _Track("atac", (110.0, 140.0, 120.0, 90.0), 70.0),
     _Track("ctcf", (320.0, 0.0, 0.0, 0.0), 35.0),
     _Track("ap1", (0.0, 260.0, 40.0, 0.0), 45.0),
-    _Track("h3k27ac", (0.0, 320.0, 260.0, 380.0), 260.0),
+    _Track("h3k27ac", (0.0, 260.0, 200.0, 300.0), 170.0),
 )
 
 

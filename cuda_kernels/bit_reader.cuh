@@ -1,8 +1,8 @@
 // Unaligned loads and stores, and the bit reader of the inflate decoder.
 //
-// Deflate packs its codes from the low bit of each byte upwards, so a 64-bit buffer that takes bytes
-// in at the top and gives bits out at the bottom holds them in reading order on a little-endian
-// machine (every host and device that this library builds for).
+// Deflate packs its codes from the low bit of each byte upwards, so a 64-bit buffer that takes
+// bytes in at the top and gives bits out at the bottom holds them in reading order on a
+// little-endian machine (every host and device that this library builds for).
 #pragma once
 
 #include "common.cuh"
@@ -79,7 +79,7 @@ BWL_HD_INLINE uint32_t reverse_16(uint32_t x) {
 }
 
 // The lowest `n` bits of `bits`, n < 64 (only the low six bits of `n` count, or with kBmi2 the low
-// eight). kBmi2 promises that the processor has the instruction for it, which compilers do not find.
+// eight). kBmi2 promises that the processor has the instruction for it; compilers do not find it.
 template <bool kBmi2>
 BWL_HD_INLINE uint64_t low_bits(uint64_t bits, uint64_t n) {
 #if BWL_X86_ASM

@@ -1,7 +1,7 @@
 // Inflate (RFC 1951) that can stop early and go on later.
 //
-// A window of training data needs on average half of a data block. So the decoder is a state that is
-// asked for output up to a target, as often as needed:
+// A window of training data needs on average half of a data block. So the decoder is a state, asked
+// for output up to a target as often as needed:
 //
 //   InflateState s;
 //   inflate_begin(s, in, n_in);                          // raw deflate, no zlib wrapper
@@ -14,6 +14,7 @@
 #pragma once
 
 #include "inflate_tables.cuh"
+#include "zlib_wrapper.cuh"
 
 namespace bwl {
 
@@ -40,13 +41,13 @@ BWL_HD void inflate_begin(InflateState& s, const uint8_t* in, int64_t n_in) {
   s.done = false;
 }
 
-// One turn of the fast loop refills twice at most, decodes three symbols, and writes a word for each.
-constexpr int64_t kFastInRoom = 16;
+// One turn of the fast loop refills once, decodes three symbols, and writes a word for each.
+constexpr int64_t kFastInRoom = 8;
 constexpr int64_t kFastOutRoom = 2 * (kFirstWholeMatch + kWholeMatches - 1) + 8;
 static_assert(2 * kMaxWholeBits <= 56, "two symbols without a look at the bits left");
 
-// Where the bytes of an entry come from: `literal` if it makes one byte, else `match`. The choice is
-// as good as random, so it must not become a branch.
+// Where the bytes of an entry come from: `literal` if it makes one byte, else `match`. The choice
+// is as good as random, so it must not become a branch.
 BWL_HD_INLINE const uint8_t* choose_source(uint64_t length, const uint8_t* literal,
                                            const uint8_t* match) {
 #if BWL_X86_ASM
@@ -292,60 +293,6 @@ BWL_HD_INLINE Status inflate_until(InflateState& s, InflateTables<kLitBits, kDis
     }
   }
   return status;
-}
-
-// Checks the two bytes before a zlib stream's deflate data (RFC 1950): method 8, a window of 32 KiB
-// at most, the check bits, no preset dictionary.
-BWL_HD Status check_zlib_header(uint8_t cmf, uint8_t flg) {
-  const bool ok = (cmf & 0x0f) == 8 && (cmf >> 4) <= 7 && ((cmf << 8) | flg) % 31 == 0 &&
-                  (flg & 0x20) == 0;
-  return ok ? kOk : kBadZlibHeader;
-}
-
-#if !defined(__CUDA_ARCH__)
-// Adds a run of 256 bytes to the two sums of Adler-32. Sixteen bytes go side by side, in sums that
-// just fit 16 bits, which the compiler turns into vectors: with x_j the sum of every 16th byte, and
-// y_j that of its sums before each of the 16 steps, the run adds sum(x) to a, and
-// 16 * (16 * a + sum(y)) + sum((16 - j) * x_j) to b.
-inline void add_adler_run(uint32_t& a, uint32_t& b, const uint8_t* p) {
-  uint16_t x[16] = {0};
-  uint16_t y[16] = {0};
-  for (int step = 0; step < 16; ++step) {
-    for (int j = 0; j < 16; ++j) {
-      y[j] = static_cast<uint16_t>(y[j] + x[j]);
-      x[j] = static_cast<uint16_t>(x[j] + p[16 * step + j]);
-    }
-  }
-  b += 256u * a;
-  for (uint32_t j = 0; j < 16; ++j) {
-    a += x[j];
-    b += 16u * y[j] + (16u - j) * x[j];
-  }
-}
-#endif
-
-// Continues the Adler-32 checksum `adler` (1 for the start) over `n` bytes.
-BWL_HD uint32_t adler32(uint32_t adler, const uint8_t* p, int64_t n) {
-  constexpr uint32_t kModulus = 65521;
-  constexpr int64_t kRun = 5376;  // 21 * 256; sums of so many bytes still fit 32 bits
-  uint32_t a = adler & 0xffffu;
-  uint32_t b = adler >> 16;
-  while (n > 0) {
-    const int64_t run = n < kRun ? n : kRun;
-    int64_t i = 0;
-#if !defined(__CUDA_ARCH__)
-    for (; i + 256 <= run; i += 256) add_adler_run(a, b, p + i);
-#endif
-    for (; i < run; ++i) {
-      a += p[i];
-      b += a;
-    }
-    a %= kModulus;
-    b %= kModulus;
-    p += run;
-    n -= run;
-  }
-  return (b << 16) | a;
 }
 
 }  // namespace bwl

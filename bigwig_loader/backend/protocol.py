@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bigwig_loader.formats.genome import Genome
     from bigwig_loader.plan.blocks import SignalPlan
     from bigwig_loader.plan.sequence import SequenceOptions
-    from bigwig_loader.plan.signal import SignalOptions, TrackTransform
+    from bigwig_loader.plan.signal import SignalOptions
     from bigwig_loader.plan.track_index import TrackIndex
     from bigwig_loader.plan.windows import ContigTable, Windows
 
@@ -67,11 +67,12 @@ class SignalReader(Protocol):
         self,
         plan: SignalPlan,
         options: SignalOptions,
-        transforms: list[TrackTransform],
+        transforms: npt.NDArray[np.float32],
         out: Array,
     ) -> None:
         """Read, inflate and rasterize what `plan` says into `out`.
 
+        `transforms` has a record per track of the plan (`plan.signal.pack_transforms`);
         `out` has the shape ``options.shape(B, length_bp, T)`` and any strides.
 
         Raises

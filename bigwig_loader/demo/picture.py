@@ -49,7 +49,7 @@ def draw(
             axis.plot(
                 centres_kb, predicted[column, :, row], color="#c0392b", lw=1.5, label="predicted"
             )
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.08 * max(true[:, :, row].max(), predicted[:, :, row].max()))
             axis.spines[["top", "right"]].set_visible(False)
             if column == 0:
                 axis.set_ylabel(f"{name}\nr = {r:.2f}")

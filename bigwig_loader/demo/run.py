@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SEQUENCE_BP = 2048
 _CENTRE_BP = 1024
 _BIN_BP = 16
+_BED3 = ["chrom", "start", "end"]
+_IN_ORDER = {"shuffle": False, "drop_last": False}
 
 
 @dataclass(frozen=True)
@@ -116,33 +118,33 @@ def run_demo(options: DemoOptions | None = None, console: Console | None = None)
         f"{size_mb:.1f} MB)"
     )
 
-    regions = _near_peaks(data)
-    dataset = _dataset(data, regions, opts, batches_per_epoch=opts.n_batches)
     n_tracks = len(data.bigwigs)
-    loading = _loading_speed(dataset)
+    regions = _near_peaks(data, data.train_regions, within_bp=1000)
+    loading = _loading_speed(_dataset(data, regions, opts, batches_per_epoch=101))
     out.print(f"loading alone: {_speed(loading, n_tracks)}, {opts.n_threads} threads")
 
     model = SignalModel(n_tracks, _CENTRE_BP // _BIN_BP, _BIN_BP)
-    losses, seconds = _train(model, dataset, opts, out)
+    dataset = _dataset(data, regions, opts, batches_per_epoch=opts.n_batches)
+    with _one_core_left_to_the_loader():
+        losses, seconds = _train(model, dataset, opts, out)
     tenth = max(1, len(losses) // 10)
     first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
     training = len(losses) * opts.batch_size / seconds
     out.print(f"training: {_speed(training, n_tracks)}, {seconds:.0f} s")
     out.print(f"loss (Poisson deviance): {first:.3f} -> {last:.3f}")
 
-    true, predicted, places, names = _predict(model, data, opts)
-    correlations = {
-        name: float(np.corrcoef(true[..., i].ravel(), predicted[..., i].ravel())[0, 1])
-        for i, name in enumerate(names)
-    }
+    everywhere = _predict(model, _dataset(data, _tiles(data), opts, **_IN_ORDER))
+    correlations = everywhere.correlations()
     shown = ", ".join(f"{name} {r:.2f}" for name, r in correlations.items())
-    out.print(f"Pearson r on a contig not trained on ({len(true):,} windows): [bold]{shown}[/]")
-    best = _most_signal(true, 4)
+    n_windows = len(everywhere.true)
+    out.print(f"Pearson r on a contig not trained on ({n_windows:,} windows): [bold]{shown}[/]")
+    peaks = _near_peaks(data, data.test_regions)
+    at_peaks = _predict(model, _dataset(data, peaks, opts, **_IN_ORDER)).most_signal(4)
     picture = draw(
         opts.directory / "predicted_vs_true.png",
-        true[best],
-        predicted[best],
-        [places[i] for i in best],
+        at_peaks.true,
+        at_peaks.predicted,
+        at_peaks.places,
         list(correlations.items()),
     )
     out.print(f"picture: [bold]{picture}[/]")
@@ -159,16 +161,30 @@ def _require(*modules: str) -> None:
         )
 
 
-def _near_peaks(data: ExampleData, within_bp: int = 1000) -> pd.DataFrame:
-    """What is close to a peak on the contigs to train on."""
-    import pandas as pd
-
-    names = ["chrom", "start", "end"]
-    peaks = pd.read_csv(data.peaks, sep="\t", usecols=[0, 1, 2], names=names)
-    contigs = pd.read_csv(data.train_regions, sep="\t", names=names)["chrom"]
-    peaks = peaks[peaks["chrom"].isin(contigs)]
+def _near_peaks(data: ExampleData, split: Path, within_bp: int = 0) -> pd.DataFrame:
+    """The peaks on the contigs of a split, widened on both sides."""
+    peaks, regions = _read_bed(data.peaks), _read_bed(split)
+    peaks = peaks[peaks["chrom"].isin(regions["chrom"])]
     start = (peaks["start"] - within_bp).clip(lower=0)
     return peaks.assign(start=start, end=peaks["end"] + within_bp)
+
+
+def _tiles(data: ExampleData) -> pd.DataFrame:
+    """Windows side by side over the test regions."""
+    import pandas as pd
+
+    tiles = [
+        (chrom, start, start + _CENTRE_BP)
+        for chrom, low, high in _read_bed(data.test_regions).itertuples(index=False)
+        for start in range(low, high - _CENTRE_BP, _CENTRE_BP)
+    ]
+    return pd.DataFrame(tiles, columns=_BED3)
+
+
+def _read_bed(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(path, sep="\t", usecols=[0, 1, 2], names=_BED3)
 
 
 def _dataset(
@@ -191,13 +207,25 @@ def _dataset(
     )
 
 
-def _loading_speed(dataset: Iterable[Any], n_batches: int = 50) -> float:
+@contextmanager
+def _one_core_left_to_the_loader() -> Iterator[None]:
+    """On two cores, two threads of torch would wait for each other whenever the loader works."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _loading_speed(dataset: Iterable[Any]) -> float:
     """Windows per second without a model; the first batch, which opens things, is left out."""
     batches = iter(dataset)
     next(batches)
-    began, n_windows = time.perf_counter(), 0
-    for batch in islice(batches, n_batches):
-        n_windows += len(batch)
+    began = time.perf_counter()
+    n_windows = sum(len(batch) for batch in batches)
     return n_windows / (time.perf_counter() - began)
 
 
@@ -245,30 +273,39 @@ def _train(
     return losses, time.perf_counter() - began
 
 
-def _predict(
-    model: SignalModel, data: ExampleData, opts: DemoOptions
-) -> tuple[
-    npt.NDArray[np.float32],
-    npt.NDArray[np.float32],
-    list[tuple[str, int, int]],
-    tuple[str, ...],
-]:
-    """True and predicted signal (B, N, T) of tiles of the test regions, their places, tracks."""
-    import pandas as pd
+@dataclass(frozen=True)
+class _Predictions:
+    """True and predicted signal (B, N, T), the bp that the bins cover, names of the tracks."""
+
+    true: npt.NDArray[np.float32]
+    predicted: npt.NDArray[np.float32]
+    places: list[tuple[str, int, int]]
+    tracks: tuple[str, ...]
+
+    def correlations(self) -> dict[str, float]:
+        """Pearson r over all bins, per track."""
+        return {
+            name: float(np.corrcoef(self.true[..., i].flat, self.predicted[..., i].flat)[0, 1])
+            for i, name in enumerate(self.tracks)
+        }
+
+    def most_signal(self, n_windows: int) -> _Predictions:
+        """The windows with the strongest peak of each track in turn, all different."""
+        chosen: list[int] = []
+        peaks = self.true.max(axis=1)
+        for i in range(min(n_windows, len(peaks))):
+            order = np.argsort(-peaks[:, i % len(self.tracks)]).tolist()
+            chosen.append(next(window for window in order if window not in chosen))
+        places = [self.places[i] for i in chosen]
+        return _Predictions(self.true[chosen], self.predicted[chosen], places, self.tracks)
+
+
+def _predict(model: SignalModel, dataset: Iterable[Any]) -> _Predictions:
     import torch
 
-    regions = pd.read_csv(data.test_regions, sep="\t", names=["chrom", "start", "end"])
-    tiles = pd.DataFrame(
-        [
-            (chrom, start, start + _CENTRE_BP)
-            for chrom, low, high in regions.itertuples(index=False)
-            for start in range(low, high - _CENTRE_BP, _CENTRE_BP)
-        ],
-        columns=["chrom", "start", "end"],
-    )
-    dataset = _dataset(data, tiles, opts, shuffle=False, drop_last=False)
     true, predicted = [], []
     places: list[tuple[str, int, int]] = []
+    tracks: tuple[str, ...] = ()
     model.eval()
     with torch.inference_mode():
         for batch in dataset:
@@ -276,17 +313,5 @@ def _predict(
             predicted.append(model(batch.sequences).float().cpu().numpy())
             starts, ends = batch.value_starts.tolist(), batch.value_ends.tolist()
             places += zip(batch.chromosomes.tolist(), starts, ends, strict=True)
-            names = batch.track_names
-    return np.concatenate(true), np.concatenate(predicted), places, names
-
-
-def _most_signal(true: npt.NDArray[np.float32], n_windows: int) -> list[int]:
-    """Windows to draw: the one with the strongest peak of each track in turn, all different."""
-    chosen: list[int] = []
-    peaks = true.max(axis=1)
-    for i in range(n_windows):
-        for window in np.argsort(-peaks[:, i % peaks.shape[1]]).tolist():
-            if window not in chosen:
-                chosen.append(window)
-                break
-    return chosen
+            tracks = batch.track_names
+    return _Predictions(np.concatenate(true), np.concatenate(predicted), places, tracks)

@@ -94,19 +94,17 @@ def read_bed(
 
 @dataclass(frozen=True)
 class _Table:
-    """Fields of every region line, and what is needed to say where one stands."""
+    """Fields of the region lines, and what is needed to say where one stands."""
 
     path: str
-    rows: list[list[str]]
+    n_columns: int
+    fields: list[str]  # row after row
     lines: list[int]  # number of the line of each row, from 1
     track_type: str
 
-    def columns(self, n: int) -> list[tuple[str, ...]]:
+    def columns(self, n: int) -> list[list[str]]:
         """The first n columns."""
-        if not self.rows:
-            return [()] * n
-        columns = zip(*self.rows, strict=True)
-        return [column for column, _ in zip(columns, range(n), strict=False)]
+        return [self.fields[k :: self.n_columns] for k in range(n)]
 
     def error(self, row: int, field: str, expected: str, got: object) -> InvalidDataError:
         """The error that names a row's line."""
@@ -149,35 +147,40 @@ def _split(raw: bytes, path: str, n_columns: int | None) -> _Table:
             expected="ASCII or UTF-8",
             got=repr(raw[error.start : error.start + 8])[1:],
         ) from error
-    rows: list[list[str]] = []
+    rows: list[str] = []
     lines: list[int] = []
-    track_type = ""
+    n_first, track_type = 0, ""
+    needed = n_columns or 3
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.rstrip("\r")
-        if not line or line.startswith("#") or line.isspace():
+        if line[:1] == "#" or not line.strip():
             continue
-        if line.startswith(("track", "browser")) and _SETTING.match(line):
+        if line[0] in "tb" and _SETTING.match(line):
             kind = re.search(r"\btype=[\"']?(\w+)", line)
             track_type = kind.group(1) if kind else track_type
             continue
-        fields = line.split("\t") if "\t" in line else line.split()
-        if len(fields) < max(3, n_columns or 3):
-            needed = max(3, n_columns or 3)
+        row = line if "\t" in line else "\t".join(line.split())
+        n = row.count("\t") + 1
+        if n < needed:
             raise _bad_line(path, number, "columns", f"at least {needed} columns", line)
-        if rows and len(fields) != len(rows[0]) and n_columns is None:
-            first = f"{len(rows[0])} columns, as in line {lines[0]}"
-            raise _bad_line(path, number, "columns", first, f"{len(fields)}: {line}")
-        rows.append(fields if n_columns is None else fields[:n_columns])
+        if n_columns is not None:
+            row, n = "\t".join(row.split("\t", n_columns)[:n_columns]), n_columns
+        if n != (n_first := n_first or n):
+            first = f"{n_first} columns, as in line {lines[0]}"
+            raise _bad_line(path, number, "columns", first, f"{n}: {line}")
+        rows.append(row)
         lines.append(number)
-    return _Table(path, rows, lines, track_type)
+    # One split for all lines: a list per line would cost more than all the rest.
+    fields = "\t".join(rows).split("\t") if rows else []
+    return _Table(path, n_first or needed, fields, lines, track_type)
 
 
 def _column_names(table: _Table, n_columns: int | None) -> tuple[str, ...]:
     kind = table.track_type.lower() or os.fspath(table.path).lower().removesuffix(".gz")
     kind = kind.removesuffix(".bgz")
     narrow, broad = kind.endswith("narrowpeak"), kind.endswith("broadpeak")
-    if table.rows:
-        n = len(table.rows[0])
+    if table.lines:
+        n = table.n_columns
         if n_columns is None and ((narrow and n != 10) or (broad and n != 9)):
             expected = "10 columns of a narrowPeak" if narrow else "9 columns of a broadPeak"
             raise table.error(0, "columns", expected, n)
@@ -206,20 +209,27 @@ def _positions(table: _Table, name: str, values: Sequence[str]) -> npt.NDArray[n
     if not (all(map(str.isdigit, values)) and "".join(values).isascii()):
         row = next(i for i, v in enumerate(values) if not (v.isascii() and v.isdigit()))
         raise table.error(row, name, "a whole number >= 0", values[row])
-    too_long = next((i for i, v in enumerate(values) if len(v) > 18), None)
-    if too_long is not None:
-        raise table.error(too_long, name, "a position of a genome", values[too_long])
+    if max(map(len, values), default=0) > 18:
+        row = next(i for i, v in enumerate(values) if len(v) > 18)
+        raise table.error(row, name, "a position of a genome", values[row])
     return np.array(list(map(int, values)), dtype=np.int64)
 
 
 def _floats(table: _Table, name: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
-    numbers = np.empty(len(values), dtype=np.float64)
-    for row, value in enumerate(values):
-        try:
-            numbers[row] = np.nan if value == "." else float(value)
-        except ValueError:
-            raise table.error(row, name, "a number or '.'", value) from None
-    return numbers
+    numbers = ["nan" if value == "." else value for value in values]
+    try:
+        return np.array(list(map(float, numbers)), dtype=np.float64)
+    except ValueError:
+        row = next(i for i, value in enumerate(numbers) if not _is_number(value))
+        raise table.error(row, name, "a number or '.'", values[row]) from None
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _summits(table: _Table, values: Sequence[str], start: npt.NDArray[np.int64]) -> Any:
@@ -239,8 +249,10 @@ def _check(table: _Table, columns: dict[str, Any]) -> None:
     if reversed_rows.size:
         row = int(reversed_rows[0])
         raise table.error(row, "end", f"an end >= the start, {start[row]}", int(end[row]))
-    for row, fields in enumerate(table.rows):
-        if not fields[0]:
-            raise table.error(row, "chrom", "a contig name", fields[0])
-        if "strand" in columns and fields[5] not in _STRANDS:
-            raise table.error(row, "strand", "one of + - . *", fields[5])
+    names = table.fields[:: table.n_columns]
+    strands = table.fields[5 :: table.n_columns] if "strand" in columns else []
+    if "" in names:
+        raise table.error(names.index(""), "chrom", "a contig name", "")
+    if not _STRANDS.issuperset(strands):
+        row = next(i for i, strand in enumerate(strands) if strand not in _STRANDS)
+        raise table.error(row, "strand", "one of + - . *", strands[row])

@@ -70,9 +70,6 @@ class TrackTransform:
         )
 
 
-IDENTITY = TrackTransform()
-
-
 @dataclass(frozen=True)
 class SignalOptions:
     """How windows of signal are delivered.

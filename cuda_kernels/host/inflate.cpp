@@ -15,7 +15,7 @@ Status inflate_plain(InflateState& s, HostInflateTables& t, uint8_t* out, int64_
 
 #if BWL_X86_ASM
 // Shifts by a variable amount are what decoding consists of; BMI2 makes them a single operation
-// that leaves the flags alone (a quarter faster). "flatten" inlines, and so compiles, all of it here.
+// that leaves the flags alone (a quarter faster). "flatten" compiles all that is called in here.
 __attribute__((target("bmi,bmi2"), flatten)) Status inflate_bmi2(InflateState& s,
                                                                  HostInflateTables& t, uint8_t* out,
                                                                  int64_t capacity, int64_t target) {
@@ -42,8 +42,9 @@ Status inflate_until_host(InflateState& s, HostInflateTables& t, uint8_t* out, i
 }  // namespace bwl
 
 // Inflates raw deflate data, in calls of `step` bytes each, until `target` bytes are there or the
-// stream has ended (to see its end: a target above the length of its output). Returns a bwl::Status;
-// `produced` receives the number of valid bytes in `out`. `step` < 0 does the same without BMI2.
+// stream has ended (to see its end: a target above the length of its output). Returns a
+// bwl::Status; `produced` receives the number of valid bytes in `out`. `step` < 0 does the same
+// without BMI2.
 BWL_API int32_t bwl_inflate(const uint8_t* in, int64_t n_in, uint8_t* out, int64_t capacity,
                             int64_t target, int64_t step, int64_t* produced) {
   bwl::HostInflateTables tables;

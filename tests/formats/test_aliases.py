@@ -43,7 +43,7 @@ def test_unknown_name_without_another_spelling() -> None:
     with pytest.raises(NotFoundError, match="'chr3'") as caught:
         resolve(["chr3"], UCSC, True, "x")
     assert "spelling" not in str(caught.value)
-    with pytest.raises(NotFoundError, match="'CHR1'.*near names: chr1"):
+    with pytest.raises(NotFoundError, match=r"'CHR1'.*near names: chr1"):
         resolve(["CHR1"], UCSC, True, "x")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -313,11 +314,10 @@ def test_flipped_byte_is_an_error_or_harmless(
     folder = tmp_path_factory.mktemp("flip")
     path = write(folder, bytes(both[: len(stored)]), name="x.fa.gz")
     (folder / "x.fa.gz.gzi").write_bytes(bytes(both[len(stored) :]))
-    try:
-        with open_fasta(path) as fasta:
-            assert contents(fasta) == fasta_records(SIMPLE)
-    except InvalidDataError as error:
-        assert error.path is not None
+    read = None
+    with contextlib.suppress(InvalidDataError), open_fasta(path) as fasta:
+        read = contents(fasta)
+    assert read in (None, fasta_records(SIMPLE))
 
 
 def test_gzip_is_kept_in_memory(tmp_path: Path) -> None:
@@ -382,3 +382,12 @@ def test_pickled_and_shared_by_threads(tmp_path: Path) -> None:
     with pickle.loads(pickle.dumps(open_fasta(path))) as fasta, ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda s: fasta.read("a", s, s + 900), starts))
     assert got == [bases[s : s + 900] for s in starts]
+
+
+def test_remote_file_is_scanned() -> None:
+    import fsspec
+
+    with fsspec.open("memory://folder/x.fa", "wb") as file:
+        file.write(SIMPLE)
+    with open_fasta("memory://folder/x.fa") as fasta:
+        assert contents(fasta) == fasta_records(SIMPLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -48,7 +49,7 @@ def test_packing_in_pieces_equals_packing_at_once(text: str, cuts: list[int]) ->
     packed = np.zeros_like(expected)
     bounds = [0, *sorted(cuts), len(text)]
     n_bases = 0
-    for first, stop in zip(bounds, bounds[1:], strict=False):
+    for first, stop in itertools.pairwise(bounds):
         n_bases += pack_bases(text[first:stop].encode(), packed, n_bases)
     assert n_bases == len("".join(text.split()))
     np.testing.assert_array_equal(packed, expected)
@@ -119,7 +120,7 @@ def test_only_some_contigs(path: Path) -> None:
     assert genome.contigs == {"b": 7, "empty": 0}
     with pytest.raises(NotFoundError, match="'a'"):
         genome.packed("a")
-    with pytest.raises(NotFoundError, match="'A'.*near names"):
+    with pytest.raises(NotFoundError, match=r"'A'.*near names"):
         Genome(path, contigs=["A"])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
+from bigwig_loader.backend.cpu.pool import ArrayPool
 from bigwig_loader.backend.cpu.sequence import count_unknown, encode_one_hot
 from bigwig_loader.backend.cpu.signal import CpuSignalReader
 from bigwig_loader.backend.protocol import BackendStatus
@@ -41,6 +42,7 @@ class CpuBackend:
         self._library = native.library()
         self.n_threads = available_threads() if n_threads is None else n_threads
         self._reason = reason
+        self._pool = ArrayPool()
 
     @property
     def status(self) -> BackendStatus:
@@ -54,7 +56,7 @@ class CpuBackend:
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
         """An uninitialised array."""
-        return np.empty(shape, numpy_dtype(dtype))
+        return self._pool.empty(shape, numpy_dtype(dtype))
 
     def open_signal(self, index: TrackIndex) -> CpuSignalReader:
         """Open the files of an index for reading."""

@@ -19,7 +19,7 @@ from bigwig_loader.config import config
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.source import UrlSource, is_url, open_source
 from bigwig_loader.plan.blocks import SignalPlan
-from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
+from bigwig_loader.plan.signal import SignalOptions
 from bigwig_loader.plan.track_index import TrackIndex
 from bigwig_loader.types import SIGNAL_DTYPES, STATISTICS
 
@@ -83,16 +83,15 @@ class CpuSignalReader:
         self,
         plan: SignalPlan,
         options: SignalOptions,
-        transforms: list[TrackTransform],
+        transforms: npt.NDArray[np.float32],
         out: npt.NDArray[Any],
     ) -> None:
         """Read, inflate and rasterize a plan into `out`."""
         by_bin = out.strides if options.layout == "BNT" else (out.strides[0], *out.strides[:0:-1])
         stride_window, stride_bin, stride_track = (s // out.itemsize for s in by_bin)
-        records = pack_transforms(transforms)
         swap = None if options.track_swap is None else np.array(options.track_swap, np.int32)
         with self._request(plan, options.n_threads) as request:
-            request.transforms = records.ctypes.data
+            request.transforms = transforms.ctypes.data
             request.track_swap = None if swap is None else swap.ctypes.data
             request.bin_size = options.bin_size
             request.statistic = STATISTICS.index(options.statistic)
