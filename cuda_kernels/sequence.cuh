@@ -1,4 +1,4 @@
-// Bases: letters, 4-bit codes, one-hot rows. No memory is written here; sequence.cu and
+// Bases: 4-bit codes and one-hot rows. No memory is written here; sequence.cu and
 // host/sequence.cpp loop over these functions.
 //
 // A base is a set of letters in four bits: bit 0 A, bit 1 C, bit 2 G, bit 3 T (U reads as T). An
@@ -14,34 +14,6 @@ constexpr uint32_t kNoBase = 0;
 constexpr uint32_t kAnyBase = 15;
 constexpr int32_t kCodes = 16;    // rows of a one-hot table
 constexpr int32_t kLetters = 4;   // columns of a one-hot table: A, C, G, T
-
-// 4-bit code of an ASCII letter of either case; 0 for anything that is not an IUPAC nucleotide.
-BWL_HD uint32_t base_code(uint8_t letter) {
-  switch (letter & 0xDF) {  // clears the bit that tells lower case from upper
-    case 'A': return 1;
-    case 'C': return 2;
-    case 'G': return 4;
-    case 'T': return 8;
-    case 'U': return 8;
-    case 'R': return 1 | 4;
-    case 'Y': return 2 | 8;
-    case 'S': return 2 | 4;
-    case 'W': return 1 | 8;
-    case 'K': return 4 | 8;
-    case 'M': return 1 | 2;
-    case 'B': return 2 | 4 | 8;
-    case 'D': return 1 | 4 | 8;
-    case 'H': return 1 | 2 | 8;
-    case 'V': return 1 | 2 | 4;
-    case 'N': return kAnyBase;
-    default: return kNoBase;
-  }
-}
-
-// ASCII white space (line ends, blanks, tabs): what stands between bases in FASTA text.
-BWL_HD bool is_blank(uint8_t character) {
-  return character == ' ' || (character >= '\t' && character <= '\r');
-}
 
 // Code of the complementary base: A <-> T and C <-> G, which is the order of the bits reversed.
 BWL_HD uint32_t complement(uint32_t code) {

@@ -30,9 +30,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (BigWigLoaderError, OSError) as error:
-            # An OSError without a file name is about our own output, e.g. a closed pipe.
-            is_ours = isinstance(error, BigWigLoaderError) or error.filename is not None
-            if ctx.params.get("debug") or not is_ours:
+            # A closed pipe is no error of the command's: `regions ... | head`.
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
                 raise
             message = " ".join(str(error).split())
             typer.echo(f"bigwig-loader: {message}", err=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,17 +45,25 @@ bigwig-loader bench --full --output results/mine.jsonl
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for data and picture.")
-    ] = Path("demo"),
-    batches: Annotated[int, typer.Option(min=1, help="Batches to train on.")] = 1000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows per batch.")] = 64,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that load data.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of data, model and order.")] = 0,
+        Path | None, typer.Option("--output", "-o", help="Folder for data and picture.")
+    ] = None,
+    batches: Annotated[int | None, typer.Option(min=1, help="Batches to train on.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows per batch.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads that load data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of data, model and order.")] = None,
 ) -> None:
     """Make example data, train a small model on it, draw predicted against true signal."""
     from bigwig_loader.demo import DemoOptions, run_demo
 
-    run_demo(DemoOptions(output, batches, batch_size, threads, seed))
+    given: dict[str, Any] = {
+        "directory": output,
+        "n_batches": batches,
+        "batch_size": batch_size,
+        "n_threads": threads,
+        "seed": seed,
+    }
+    # The defaults are those of DemoOptions, written once.
+    run_demo(replace(DemoOptions(), **{k: v for k, v in given.items() if v is not None}))
 
 
 def download_example_data(

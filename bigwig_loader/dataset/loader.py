@@ -167,7 +167,8 @@ class Prefetcher(Iterator[T]):
                 shared.changed.notify_all()
                 return item
             if shared.error is not None and not shared.stopped:
-                raise shared.error
+                # Whatever it was in the thread: here it is not an exit or an interrupt.
+                raise self._failure(shared.error)
         raise StopIteration
 
     def _failure(self, error: BaseException) -> LoaderError:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bigwig_loader.errors import BackendUnavailableError
 from bigwig_loader.example_data import ExampleData, make_example_data
@@ -19,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from bigwig_loader.demo.model import SignalModel
     from bigwig_loader.pytorch import PytorchBigWigDataset
 
 _SEQUENCE_BP = 2048
@@ -50,7 +45,7 @@ class DemoOptions:
     """
 
     directory: Path = Path("demo")
-    n_batches: int = 800
+    n_batches: int = 1000
     batch_size: int = 32
     n_threads: int = 2
     seed: int = 0
@@ -106,6 +101,12 @@ def run_demo(options: DemoOptions | None = None, console: Console | None = None)
 
     from bigwig_loader.demo.model import SignalModel
     from bigwig_loader.demo.picture import draw
+    from bigwig_loader.demo.train import (
+        loading_speed,
+        one_core_left_to_the_loader,
+        predict,
+        train,
+    )
 
     opts = options or DemoOptions()
     out = console or Console()
@@ -120,26 +121,26 @@ def run_demo(options: DemoOptions | None = None, console: Console | None = None)
 
     n_tracks = len(data.bigwigs)
     regions = _near_peaks(data, data.train_regions, within_bp=1000)
-    loading = _loading_speed(_dataset(data, regions, opts, batches_per_epoch=101))
+    loading = loading_speed(_dataset(data, regions, opts, batches_per_epoch=101))
     out.print(f"loading alone: {_speed(loading, n_tracks)}, {opts.n_threads} threads")
 
     model = SignalModel(n_tracks, _CENTRE_BP // _BIN_BP, _BIN_BP)
     dataset = _dataset(data, regions, opts, batches_per_epoch=opts.n_batches)
-    with _one_core_left_to_the_loader():
-        losses, seconds = _train(model, dataset, opts, out)
+    with one_core_left_to_the_loader():
+        losses, seconds = train(model, dataset, out)
     tenth = max(1, len(losses) // 10)
     first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
     training = len(losses) * opts.batch_size / seconds
     out.print(f"training: {_speed(training, n_tracks)}, {seconds:.0f} s")
     out.print(f"loss (Poisson deviance): {first:.3f} -> {last:.3f}")
 
-    everywhere = _predict(model, _dataset(data, _tiles(data), opts, **_IN_ORDER))
+    everywhere = predict(model, _dataset(data, _tiles(data), opts, **_IN_ORDER))
     correlations = everywhere.correlations()
     shown = ", ".join(f"{name} {r:.2f}" for name, r in correlations.items())
     n_windows = len(everywhere.true)
     out.print(f"Pearson r on a contig not trained on ({n_windows:,} windows): [bold]{shown}[/]")
     peaks = _near_peaks(data, data.test_regions)
-    at_peaks = _predict(model, _dataset(data, peaks, opts, **_IN_ORDER)).most_signal(4)
+    at_peaks = predict(model, _dataset(data, peaks, opts, **_IN_ORDER)).most_signal(4)
     picture = draw(
         opts.directory / "predicted_vs_true.png",
         at_peaks.true,
@@ -207,111 +208,7 @@ def _dataset(
     )
 
 
-@contextmanager
-def _one_core_left_to_the_loader() -> Iterator[None]:
-    """On two cores, two threads of torch would wait for each other whenever the loader works."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, before - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _loading_speed(dataset: Iterable[Any]) -> float:
-    """Windows per second without a model; the first batch, which opens things, is left out."""
-    batches = iter(dataset)
-    next(batches)
-    began = time.perf_counter()
-    n_windows = sum(len(batch) for batch in batches)
-    return n_windows / (time.perf_counter() - began)
-
-
 def _speed(windows_per_s: float, n_tracks: int) -> str:
     """Windows per second, and how many bp of signal that is."""
     mbp_tracks = windows_per_s * _CENTRE_BP * n_tracks / 1e6
     return f"[bold]{windows_per_s:,.0f}[/] windows/s, {mbp_tracks:,.1f} Mbp x tracks/s"
-
-
-def _train(
-    model: SignalModel, dataset: Iterable[Any], opts: DemoOptions, out: Console
-) -> tuple[list[float], float]:
-    """Train on one pass over the data set; loss of every batch, and the seconds it took."""
-    import torch
-    from rich import progress
-
-    from bigwig_loader.demo.model import poisson_loss
-
-    optimizer = torch.optim.AdamW(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1e-2, total_steps=opts.n_batches, pct_start=0.15
-    )
-    columns = (
-        progress.TextColumn("training"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn(
-            "batches, loss {task.fields[loss]:.3f}, {task.fields[rate]:,.0f} win/s"
-        ),
-        progress.TimeRemainingColumn(),
-    )
-    losses: list[float] = []
-    began = time.perf_counter()
-    with progress.Progress(*columns, console=out) as bar:
-        task = bar.add_task("training", total=opts.n_batches, loss=float("nan"), rate=0.0)
-        for batch in torch.utils.data.DataLoader(dataset, num_workers=0, batch_size=None):
-            loss = poisson_loss(model(batch.sequences), batch.values)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            rate = len(losses) * opts.batch_size / (time.perf_counter() - began)
-            bar.update(task, advance=1, loss=np.mean(losses[-50:]), rate=rate)
-    return losses, time.perf_counter() - began
-
-
-@dataclass(frozen=True)
-class _Predictions:
-    """True and predicted signal (B, N, T), the bp that the bins cover, names of the tracks."""
-
-    true: npt.NDArray[np.float32]
-    predicted: npt.NDArray[np.float32]
-    places: list[tuple[str, int, int]]
-    tracks: tuple[str, ...]
-
-    def correlations(self) -> dict[str, float]:
-        """Pearson r over all bins, per track."""
-        return {
-            name: float(np.corrcoef(self.true[..., i].flat, self.predicted[..., i].flat)[0, 1])
-            for i, name in enumerate(self.tracks)
-        }
-
-    def most_signal(self, n_windows: int) -> _Predictions:
-        """The windows with the strongest peak of each track in turn, all different."""
-        chosen: list[int] = []
-        peaks = self.true.max(axis=1)
-        for i in range(min(n_windows, len(peaks))):
-            order = np.argsort(-peaks[:, i % len(self.tracks)]).tolist()
-            chosen.append(next(window for window in order if window not in chosen))
-        places = [self.places[i] for i in chosen]
-        return _Predictions(self.true[chosen], self.predicted[chosen], places, self.tracks)
-
-
-def _predict(model: SignalModel, dataset: Iterable[Any]) -> _Predictions:
-    import torch
-
-    true, predicted = [], []
-    places: list[tuple[str, int, int]] = []
-    tracks: tuple[str, ...] = ()
-    model.eval()
-    with torch.inference_mode():
-        for batch in dataset:
-            true.append(batch.values.float().cpu().numpy())
-            predicted.append(model(batch.sequences).float().cpu().numpy())
-            starts, ends = batch.value_starts.tolist(), batch.value_ends.tolist()
-            places += zip(batch.chromosomes.tolist(), starts, ends, strict=True)
-            tracks = batch.track_names
-    return _Predictions(np.concatenate(true), np.concatenate(predicted), places, tracks)

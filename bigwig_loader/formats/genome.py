@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from bigwig_loader.formats.fasta_index import BLANKS
 from bigwig_loader.types import PathLike
 
 # Adds the bases of some FASTA text to a packed contig: (text, packed, first_base) -> bases.
-PackBases = Callable[[bytes, npt.NDArray[np.uint8], int], int]
 
 # Letters of the 16 codes; bit 0 A, bit 1 C, bit 2 G, bit 3 T. Code 0 is no base.
 _CODE_LETTERS = b"-ACMGRSVTWYHKDBN"
@@ -77,8 +76,6 @@ class Genome:
         Plain, bgzip or gzip FASTA; see `bigwig_loader.formats.fasta.open_fasta`.
     contigs : iterable of str, optional
         Keep only these; all by default.
-    pack : callable, optional
-        What packs the text: `pack_bases`, or a backend's faster equivalent.
 
     Attributes
     ----------
@@ -104,13 +101,7 @@ class Genome:
     [20, 136, 33, 1]
     """
 
-    def __init__(
-        self,
-        path: PathLike,
-        *,
-        contigs: Iterable[str] | None = None,
-        pack: PackBases = pack_bases,
-    ) -> None:
+    def __init__(self, path: PathLike, *, contigs: Iterable[str] | None = None) -> None:
         fasta = open_fasta(path)
         wanted = None if contigs is None else list(contigs)
         if wanted is not None:
@@ -119,7 +110,6 @@ class Genome:
         keep = set(fasta.contigs if wanted is None else wanted)
         self._setup(fasta.path, {n: bp for n, bp in fasta.contigs.items() if n in keep}, fasta)
         self._wanted = wanted
-        self._pack = pack
 
     def _setup(self, path: str, contigs: dict[str, int], fasta: FastaFile | None) -> None:
         self.path = path
@@ -166,7 +156,7 @@ class Genome:
     def __reduce__(self) -> tuple[object, ...]:
         if self._from_arrays:
             return _from_packed, (self.contigs, self._packed)
-        return _open_genome, (self.path, self._wanted, self._pack)
+        return _open_genome, (self.path, self._wanted)
 
     @property
     def nbytes(self) -> int:
@@ -266,7 +256,7 @@ class Genome:
         packed = np.zeros((length + 1) // 2, dtype=np.uint8)
         n_bases = 0
         for piece in fasta.pieces(name):
-            n_bases += self._pack(piece, packed, n_bases)
+            n_bases += pack_bases(piece, packed, n_bases)
         if n_bases != length:
             raise InvalidDataError(
                 f"contig {name!r} does not hold the bases its index promises",
@@ -284,8 +274,8 @@ class Genome:
         self._packed[name] = packed
 
 
-def _open_genome(path: str, contigs: list[str] | None, pack: PackBases) -> Genome:
-    return Genome(path, contigs=contigs, pack=pack)
+def _open_genome(path: str, contigs: list[str] | None) -> Genome:
+    return Genome(path, contigs=contigs)
 
 
 def _from_packed(contigs: dict[str, int], packed: dict[str, npt.NDArray[np.uint8]]) -> Genome:

@@ -264,10 +264,7 @@ def parse_sections(raw: bytes, byte_order: str) -> Iterator[Section]:
             start = int(head["start"]) + np.arange(n_items, dtype=np.int64) * int(head["step"])
         else:
             start = items["start"].astype(np.int64)
-        if section_type == 1:
-            end = items["end"].astype(np.int64)
-        else:
-            end = start + int(head["span"])
+        end = items["end"].astype(np.int64) if section_type == 1 else start + int(head["span"])
         value = items["value"].astype(np.float32)
         yield Section(int(head["chrom_id"]), SECTION_TYPES[section_type], start, end, value)
 

@@ -1,4 +1,4 @@
-// Sequence on the CPU: packing letters into 4-bit codes, one-hot windows, counts of unknown bases.
+// Sequence on the CPU: one-hot windows, counts of unknown bases.
 //
 // One-hot is bound by the writes of its output (16 bytes per base in float32 from half a byte), so
 // the loop is a table look-up of two bases at a time: one input byte selects a ready row of 2 x 4
@@ -168,49 +168,7 @@ int32_t one_hot(const WindowSet& set, const void* table, bool letters_first, voi
 // Letters to codes; kBlank marks what is skipped.
 constexpr uint8_t kBlank = 0x80;
 
-struct LetterTable {
-  uint8_t code[256];
-  LetterTable() {
-    for (int letter = 0; letter < 256; ++letter) {
-      const auto c = static_cast<uint8_t>(letter);
-      code[letter] = bwl::is_blank(c) ? kBlank : static_cast<uint8_t>(bwl::base_code(c));
-    }
-  }
-};
-
 }  // namespace
-
-// Pack FASTA text from base number `first_base` of a contig on. White space (line ends) is
-// skipped. Nothing is written past `max_bases`. `packed` must be zero where nothing was packed yet.
-// Returns the number of bases in the text, also of those that found no room.
-BWL_API int64_t bwl_pack_bases(const uint8_t* text, int64_t text_bytes, uint8_t* packed,
-                                          int64_t first_base, int64_t max_bases) {
-  static const LetterTable table;
-  int64_t base = first_base;
-  const uint8_t* const end = text + text_bytes;
-  while (text < end) {
-    // Two letters of one byte at a time, as far as the line goes.
-    if ((base & 1) == 0) {
-      const uint8_t* const pairs_end =
-          text + 2 * std::max<int64_t>(0, std::min<int64_t>((end - text) / 2, (max_bases - base) / 2));
-      uint8_t* at = packed + (base >> 1);
-      const uint8_t* const at_first = at;
-      while (text < pairs_end) {
-        const uint8_t low = table.code[text[0]], high = table.code[text[1]];
-        if ((low | high) & kBlank) break;
-        *at++ = static_cast<uint8_t>(low | (high << 4));
-        text += 2;
-      }
-      base += 2 * (at - at_first);
-      if (text >= end) break;
-    }
-    const uint8_t code = table.code[*text++];
-    if (code & kBlank) continue;
-    if (base < max_bases) packed[base >> 1] |= static_cast<uint8_t>(code << ((base & 1) * 4));
-    ++base;
-  }
-  return base - first_base;
-}
 
 // One-hot rows of every 4-bit code: out (16, 4) float32, letters A, C, G, T.
 BWL_API void bwl_one_hot_table(int32_t fraction, float* out) {
@@ -226,11 +184,11 @@ BWL_API void bwl_one_hot_table(int32_t fraction, float* out) {
 // `table` (16, 4) holds the row of every code in the output's dtype of `element_bytes` 1, 2 or 4.
 // Contig indices must be valid: packed[contig] is only read where the window overlaps the contig.
 BWL_API int32_t bwl_one_hot(int64_t n_windows, int64_t window_bp,
-                                       const int32_t* contig_index, const int64_t* start,
-                                       const uint8_t* reverse, const uint8_t* const* packed,
-                                       const int64_t* contig_bp, const void* table,
-                                       int32_t element_bytes, int32_t letters_first, void* out,
-                                       int64_t window_stride_bytes, int32_t n_threads) {
+                            const int32_t* contig_index, const int64_t* start,
+                            const uint8_t* reverse, const uint8_t* const* packed,
+                            const int64_t* contig_bp, const void* table,
+                            int32_t element_bytes, int32_t letters_first, void* out,
+                            int64_t window_stride_bytes, int32_t n_threads) {
   const WindowSet set{n_windows, window_bp, contig_index, start, reverse, packed, contig_bp};
   const bool first = letters_first != 0;
   switch (element_bytes) {
@@ -243,9 +201,9 @@ BWL_API int32_t bwl_one_hot(int64_t n_windows, int64_t window_bp,
 
 // Bases of each window that are not A, C, G or T, those outside the contig included: counts (B,).
 BWL_API void bwl_count_unknown(int64_t n_windows, int64_t window_bp,
-                                          const int32_t* contig_index, const int64_t* start,
-                                          const uint8_t* const* packed, const int64_t* contig_bp,
-                                          int64_t* counts, int32_t n_threads) {
+                            const int32_t* contig_index, const int64_t* start,
+                            const uint8_t* const* packed, const int64_t* contig_bp,
+                            int64_t* counts, int32_t n_threads) {
   const WindowSet set{n_windows, window_bp, contig_index, start, nullptr, packed, contig_bp};
   bwl::parallel_for(n_windows, n_threads, [&](int64_t window, int) {
     const Walk walk = walk_of(set, window, 0, window_bp);

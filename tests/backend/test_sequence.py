@@ -1,4 +1,4 @@
-"""One-hot sequence, counts of unknown bases, and packing: the C library against the oracle."""
+"""One-hot sequence and counts of unknown bases: the C library against the oracle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from bigwig_loader.backend.cpu import sequence as cpu
 from bigwig_loader.errors import InvalidInputError, NotFoundError
-from bigwig_loader.formats.genome import Genome
-from bigwig_loader.formats.genome import pack_bases as pack_in_numpy
+from bigwig_loader.formats.genome import Genome, pack_bases
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.windows import ContigTable, Windows
 from tests.oracles import sequence as oracle
@@ -87,21 +86,10 @@ def test_count_unknown_equals_oracle(case: tuple[list[str], Windows], n_threads:
     ]
 
 
-@given(st.binary(max_size=80), st.integers(0, 5), st.integers(0, 100))
-def test_packing_in_c_equals_numpy(text: bytes, first_base: int, room: int) -> None:
-    packed = [np.zeros(room, dtype=np.uint8) for _ in range(2)]
-    counts = [
-        pack(text, array, first_base)
-        for pack, array in zip((cpu.pack_bases, pack_in_numpy), packed, strict=True)
-    ]
-    assert counts[0] == counts[1] == len(b"".join(text.split()))
-    np.testing.assert_array_equal(packed[0], packed[1])
-
-
 def test_every_letter_has_its_code() -> None:
     text = bytes(range(256)).translate(None, b" \t\n\v\f\r")
     packed = np.zeros(len(text), dtype=np.uint8)
-    cpu.pack_bases(text, packed, 0)
+    pack_bases(text, packed, 0)
     np.testing.assert_array_equal(packed[: len(text) // 2], oracle.pack(text.decode("latin-1")))
 
 
@@ -213,13 +201,3 @@ def test_fractions_need_a_float_dtype(dtype: str) -> None:
 def test_options_are_checked(field: str, value: str) -> None:
     with pytest.raises(InvalidInputError, match=f"argument {field}"):
         SequenceOptions(**{field: value})  # type: ignore[arg-type]
-
-
-def test_packing_needs_an_array_it_can_write() -> None:
-    for packed in (
-        np.zeros(8, np.uint8)[::2],
-        np.zeros(4, np.int8),
-        Genome.from_arrays({"c": "AC"}).packed("c"),
-    ):
-        with pytest.raises(InvalidInputError, match="packed bases"):
-            cpu.pack_bases(b"ACGT", packed, 0)

@@ -198,8 +198,9 @@ def test_interrupt_while_waiting() -> None:
     gate = threading.Event()
 
     def never() -> Iterator[int]:
-        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
-        gate.wait()
+        # To the process, as a terminal does it, not to this thread.
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        gate.wait(timeout=60)
         yield 1
 
     items = prefetch(never())

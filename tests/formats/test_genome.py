@@ -142,17 +142,6 @@ def test_text_that_changed_is_an_error(path: Path) -> None:
     assert (caught.value.offset, caught.value.expected) == (9, "13 bases")
 
 
-def test_own_packer_is_used(path: Path) -> None:
-    seen: list[int] = []
-
-    def pack(text: bytes, packed: np.ndarray, first_base: int) -> int:
-        seen.append(first_base)
-        return pack_bases(text, packed, first_base)
-
-    assert Genome(path, pack=pack).sequence("b", 0, 2) == "GA"
-    assert seen == [0]
-
-
 @pytest.mark.parametrize(
     "given_sequence", ["AC GT", b"AC\n", np.zeros(3, np.int64), np.zeros((2, 2), np.uint8)]
 )

@@ -71,6 +71,8 @@ class CpuBackend:
         out: npt.NDArray[Any] | None = None,
     ) -> npt.NDArray[Any]:
         """One-hot sequence of the windows."""
+        if out is None:
+            out = self.empty(options.shape(len(windows), windows.length_bp), options.dtype)
         return encode_one_hot(genome, contigs, windows, options, out, self.n_threads)
 
     def count_unknown(

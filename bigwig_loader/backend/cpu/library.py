@@ -75,6 +75,12 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "bwl_intervals_read": (c_void_p, [c_void_p, c_void_p]),
     "bwl_intervals_copy": (None, [c_void_p, c_void_p, c_void_p, c_void_p]),
     "bwl_intervals_free": (None, [c_void_p]),
+    "bwl_one_hot_table": (None, [c_int32, c_void_p]),
+    "bwl_one_hot": (
+        c_int32,
+        [c_int64, c_int64, *[c_void_p] * 6, c_int32, c_int32, c_void_p, c_int64, c_int32],
+    ),
+    "bwl_count_unknown": (None, [c_int64, c_int64, *[c_void_p] * 5, c_int32]),
     "bwl_index_bytes": (c_int64, []),
     "bwl_request_bytes": (c_int64, []),
     "bwl_inflate": (

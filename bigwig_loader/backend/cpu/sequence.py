@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from ctypes import c_char_p, c_int32, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -16,27 +13,6 @@ from bigwig_loader.formats.genome import Genome
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.windows import ContigTable, Windows
 from bigwig_loader.types import numpy_dtype
-
-# The functions of cuda_kernels/host/sequence.cpp: result, arguments.
-_FUNCTIONS: dict[str, tuple[object, list[object]]] = {
-    "bwl_pack_bases": (c_int64, [c_char_p, c_int64, c_void_p, c_int64, c_int64]),
-    "bwl_one_hot_table": (None, [c_int32, c_void_p]),
-    "bwl_one_hot": (
-        c_int32,
-        [c_int64, c_int64, *[c_void_p] * 6, c_int32, c_int32, c_void_p, c_int64, c_int32],
-    ),
-    "bwl_count_unknown": (None, [c_int64, c_int64, *[c_void_p] * 5, c_int32]),
-}
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    """The CPU library with these functions declared."""
-    loaded = library()
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = result, arguments
-    return loaded
 
 
 def encode_one_hot(
@@ -86,7 +62,7 @@ def encode_one_hot(
     addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
     table = one_hot_table(options)
     reverse = windows.reverse
-    status = _library().bwl_one_hot(
+    status = library().bwl_one_hot(
         len(windows),
         windows.length_bp,
         windows.contig_index.ctypes.data,
@@ -120,7 +96,7 @@ def count_unknown(
     """
     addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
     counts = np.empty(len(windows), dtype=np.int64)
-    _library().bwl_count_unknown(
+    library().bwl_count_unknown(
         len(windows),
         windows.length_bp,
         windows.contig_index.ctypes.data,
@@ -136,18 +112,8 @@ def count_unknown(
 def one_hot_table(options: SequenceOptions) -> npt.NDArray[Any]:
     """Row of each 4-bit code, (16, 4) in the dtype of `options`, rounded to nearest even."""
     table = np.empty((16, 4), dtype=np.float32)
-    _library().bwl_one_hot_table(int(options.unknown == "fraction"), table.ctypes.data)
+    library().bwl_one_hot_table(int(options.unknown == "fraction"), table.ctypes.data)
     return table.astype(numpy_dtype(options.dtype))
-
-
-def pack_bases(text: bytes, packed: npt.NDArray[np.uint8], first_base: int) -> int:
-    """What `bigwig_loader.formats.genome.pack_bases` does, about twice as fast."""
-    if packed.dtype != np.uint8 or not packed.flags.c_contiguous or not packed.flags.writeable:
-        raise InvalidInputError("packed bases: expected a writable, contiguous uint8 array")
-    n_bases: int = _library().bwl_pack_bases(
-        text, len(text), packed.ctypes.data, first_base, 2 * packed.size
-    )
-    return n_bases
 
 
 def _contig_arrays(
