@@ -15,7 +15,7 @@ from bigwig_loader.backend.protocol import Backend, SignalReader
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names
 from bigwig_loader.errors import InvalidInputError, NotFoundError
-from bigwig_loader.index_cache import load_track_index
+from bigwig_loader.index_cache import MIN_CACHED_BLOCKS, load_track_index
 from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.windows import ContigTable, Windows, named_windows
@@ -94,6 +94,7 @@ class BigWigCollection:
         self._set_transforms([TrackTransform(scale=factor) for factor in factors])
         self._device, self._n_threads = device, n_threads
         self.backend: Backend = select_backend(device, n_threads)
+        self._contig_names: tuple[str, ...] = ()
         self._index = load_track_index(self.bigwig_paths)
         self._reader: SignalReader | None = None
         self._reader_pid = 0
@@ -126,11 +127,16 @@ class BigWigCollection:
         return self._reader
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_reader": None, "backend": None}
+        state = {**self.__dict__, "_reader": None, "backend": None}
+        if self._index.n_blocks >= MIN_CACHED_BLOCKS:  # cheaper mapped there than sent there
+            del state["_index"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.backend = select_backend(self._device, self._n_threads)
+        if "_index" not in state:
+            self._index = load_track_index(self.bigwig_paths, self._contig_names)
 
     def __enter__(self) -> BigWigCollection:
         return self
@@ -162,8 +168,31 @@ class BigWigCollection:
             for name, transform in transforms.items():
                 chosen[self.track_index(name)] = transform
         other = BigWigCollection.__new__(BigWigCollection)
-        other.__setstate__(self.__getstate__())
+        other.__setstate__({**self.__getstate__(), "_index": self._index})
         other._set_transforms(chosen)
+        return other
+
+    def with_contig_names(self, names: Iterable[str]) -> BigWigCollection:
+        """The same collection with its contigs spelled as in `names`.
+
+        ``chr1`` and ``1`` name one contig, and so do ``chrM``, ``chrMT``, ``MT`` and ``M``.
+        Nothing is matched that way unless asked for here, e.g. with the contigs of a genome.
+        Files of the collection that spell contigs differently then share them. Contigs without
+        a counterpart in `names` keep theirs.
+
+        Parameters
+        ----------
+        names : iterable of str
+
+        Raises
+        ------
+        InvalidInputError
+            If a contig could mean two of the names, or two contigs of a file mean the same one.
+        """
+        other = BigWigCollection.__new__(BigWigCollection)
+        wanted = tuple(dict.fromkeys(names))
+        index = load_track_index(self.bigwig_paths, wanted)
+        other.__setstate__({**self.__getstate__(), "_contig_names": wanted, "_index": index})
         return other
 
     def _set_transforms(self, transforms: list[TrackTransform]) -> None:

@@ -13,13 +13,14 @@ import json
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bigwig_loader.config import config
+from bigwig_loader.formats.aliases import respell
 from bigwig_loader.formats.bigwig import BigWigIndex, read_bigwig_index
 from bigwig_loader.formats.source import is_url, local_identity, open_source
 from bigwig_loader.plan.track_index import TrackIndex, build_track_index
@@ -33,21 +34,26 @@ _READERS = 8
 _NOT_ARRAYS = ("paths", "contigs")
 
 
-def load_track_index(paths: list[str], cache: bool = True) -> TrackIndex:
+def load_track_index(paths: list[str], contig_names: tuple[str, ...] = ()) -> TrackIndex:
     """The joined index of the files, from the cache where it is valid.
 
     Parameters
     ----------
     paths : list of str
-    cache : bool
-        False reads the files and writes no cache.
+    contig_names : tuple of str
+        Spellings to give the files' contigs (`formats.aliases.respell`).
     """
-    cached = _cache_path(paths) if cache else None
+    cached = _cache_path(paths, contig_names)
     if cached is not None and cached.exists():
         index = _read_cache(cached, paths)
         if index is not None:
             return index
     files = read_indices(paths)
+    if contig_names:
+        files = [
+            replace(file, contig_names=respell(file.contig_names, contig_names, file.path))
+            for file in files
+        ]
     index = build_track_index(files)
     if cached is not None and index.n_blocks >= MIN_CACHED_BLOCKS:
         _write_cache(cached, index, [file.identity for file in files])
@@ -62,12 +68,13 @@ def read_indices(paths: list[str]) -> list[BigWigIndex]:
         return list(pool.map(read_bigwig_index, paths))
 
 
-def _cache_path(paths: list[str]) -> Path | None:
+def _cache_path(paths: list[str], contig_names: tuple[str, ...]) -> Path | None:
     folder = config.cache_dir
     if folder is None:
         return None
     absolute = [path if is_url(path) else os.path.abspath(path) for path in paths]
-    digest = hashlib.sha256("\0".join(absolute).encode("utf-8", "surrogateescape")).hexdigest()
+    text = "\0".join((*absolute, "", *contig_names))
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     return Path(folder) / "index" / f"{digest[:32]}.idx"
 
 

@@ -36,8 +36,8 @@ class SignalModel(nn.Module):
             for i in range(n_dilated)
         )
         self.tracks = nn.Conv1d(channels, n_tracks, kernel_size=1)
-        with torch.no_grad():
-            self.tracks.bias -= 1.5  # most bins are background
+        if self.tracks.bias is not None:
+            nn.init.constant_(self.tracks.bias, -1.5)  # most bins are background
 
     def forward(self, sequences: torch.Tensor) -> torch.Tensor:
         """Predict signal.

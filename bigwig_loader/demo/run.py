@@ -45,7 +45,7 @@ class DemoOptions:
     """
 
     directory: Path = Path("demo")
-    n_batches: int = 1000
+    n_batches: int = 800
     batch_size: int = 32
     n_threads: int = 2
     seed: int = 0

@@ -79,9 +79,23 @@ def resolve(
     return found
 
 
+def respell(names: Iterable[str], known: Iterable[str], where: str) -> tuple[str, ...]:
+    """Names in the spelling of `known`; those that have no counterpart there stay as they are.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name could mean two known contigs, or two names mean the same one.
+    """
+    names, known = list(names), list(known)
+    keys = {alias_key(name) for name in known}
+    found = resolve((name for name in names if alias_key(name) in keys), known, True, where)
+    return tuple(found.get(name, name) for name in names)
+
+
 def _unknown(name: str, known: list[str], spellings: list[str], where: str) -> NotFoundError:
     error = NotFoundError.among("contig", name, known, where)
     if spellings:
         same = " or ".join(map(repr, spellings))
-        return NotFoundError(f"{error}. {same} is another spelling of it: allow contig aliases")
+        return NotFoundError(f"{error}. {same} is another spelling of it: see with_contig_names")
     return error

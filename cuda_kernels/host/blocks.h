@@ -27,6 +27,7 @@ struct BlockItems {
   // Filled by link_blocks() when all blocks are read:
   int64_t reach = 0;        // last base of this and all earlier blocks of the contig, + 1
   int64_t n_irregular = 0;  // blocks up to here that are not in order, or not after the one before
+  int64_t low = 0, high = 0;  // hull of the items
 };
 
 // Memory for items: grows by chunks, never moves.

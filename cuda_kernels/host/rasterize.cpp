@@ -112,9 +112,13 @@ void link_blocks(const BwlRequest& request, BlockItems* items) {
     block.reach = follows ? items[b - 1].reach : 0;
     const bool regular = block.in_order && (block.n == 0 || block.items[0].start >= block.reach);
     block.n_irregular = (b > 0 ? items[b - 1].n_irregular : 0) + (regular ? 0 : 1);
-    for (int64_t i = block.in_order && block.n > 0 ? block.n - 1 : 0; i < block.n; ++i) {
-      block.reach = std::max<int64_t>(block.reach, block.items[i].end);
+    block.low = block.n > 0 ? block.items[0].start : 0;
+    block.high = block.n > 0 ? block.items[block.n - 1].end : 0;
+    for (int64_t i = 0; !block.in_order && i < block.n; ++i) {
+      block.low = std::min<int64_t>(block.low, block.items[i].start);
+      block.high = std::max<int64_t>(block.high, block.items[i].end);
     }
+    block.reach = std::max(block.reach, block.high);
   }
 }
 
@@ -228,7 +232,7 @@ void for_items(const BlockItems* blocks, int64_t n_blocks, int64_t begin, int64_
 }  // namespace
 
 // Values of the bases [begin, end) of a row, fill values included.
-void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* values) const {
+void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* values) {
   const int64_t low = std::min(std::max<int64_t>(begin, 0), end);
   const int64_t high = std::max(std::min(end, row.contig_bp), low);
   if (!row.in_order) {
@@ -252,15 +256,26 @@ void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* v
 // The same for rows whose items overlap or are out of order: the last one written wins.
 // `stored`, if given, becomes 1 where there is a stored value.
 void Rasterizer::fill_fixed(const Row& row, int64_t begin, int64_t end, float* values,
-                            uint8_t* stored) const {
+                            uint8_t* stored) {
   const int64_t low = std::min(std::max<int64_t>(begin, 0), end);
   const int64_t high = std::max(std::min(end, row.contig_bp), low);
   std::fill(values, values + (low - begin), request_.out_of_bounds);
   std::fill(values + (low - begin), values + (high - begin), request_.uncovered);
   std::fill(values + (high - begin), values + (end - begin), request_.out_of_bounds);
+  // Blocks stand by start in the index, and here in the order in which they were written.
+  written_.clear();
   for (int64_t b = 0; b < row.n_blocks; ++b) {
-    for (int64_t i = 0; i < row.blocks[b].n; ++i) {
-      const StoredItem& item = row.blocks[b].items[i];
+    if (row.blocks[b].low < high && row.blocks[b].high > low) written_.push_back(row.blocks + b);
+  }
+  auto offset = [&](const BlockItems* block) {
+    return request_.index->offset[request_.block[block - items_]];
+  };
+  std::stable_sort(written_.begin(), written_.end(), [&](const BlockItems* a, const BlockItems* b) {
+    return offset(a) < offset(b);
+  });
+  for (const BlockItems* block : written_) {
+    for (int64_t i = 0; i < block->n; ++i) {
+      const StoredItem& item = block->items[i];
       const int64_t from = std::max<int64_t>(item.start, low) - begin;
       const int64_t to = std::min<int64_t>(item.end, high) - begin;
       if (from >= to) continue;

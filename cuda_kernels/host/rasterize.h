@@ -21,9 +21,8 @@ class Rasterizer {
  private:
   struct Row;
   Row row(int64_t track, int64_t window) const;
-  void fill_bases(const Row& row, int64_t begin, int64_t end, float* values) const;
-  void fill_fixed(const Row& row, int64_t begin, int64_t end, float* values,
-                  uint8_t* stored) const;
+  void fill_bases(const Row& row, int64_t begin, int64_t end, float* values);
+  void fill_fixed(const Row& row, int64_t begin, int64_t end, float* values, uint8_t* stored);
   template <int kStatistic>
   void fill_bins(const Row& row, int64_t origin, int64_t n_bins, float* values);
   void fill_row(const Row& row, int64_t origin, int64_t n_bins, float* values);
@@ -40,6 +39,7 @@ class Rasterizer {
   std::vector<float> scratch_;         // (group_tracks_, row_floats)
   std::vector<float> bases_;           // one row at base resolution, for irregular rows
   std::vector<uint8_t> bases_stored_;  // 1 where the row has a stored value
+  std::vector<const BlockItems*> written_;  // blocks of an irregular row, as they were written
   std::vector<int32_t> source_track_;  // which track stands at each output place, reversed windows
 };
 

@@ -20,7 +20,10 @@ from tests.helpers.bigwig_bytes import (
 from tests.oracles.signal import Request
 
 SPAN_BP = 300  # data lies in so many bases of each contig
-FAR = 0xFFFFFFFF - SPAN_BP - 100  # a contig may have its data up here, at the end of 32 bits
+LAST = 0xFFFFFFFF
+# A contig may have its data up here, near the end of 32 bits, and beyond in illegal files.
+FAR = LAST - 10_000
+VERY_FAR = LAST - SPAN_BP - 100
 VALUES = st.one_of(
     st.sampled_from(
         [0.0, -0.0, 1.0, -2.5, float("nan"), float("inf"), float("-inf"), 1e-42, -1.2e-38]
@@ -68,7 +71,7 @@ class Genome:
 @st.composite
 def genomes(draw: st.DrawFn) -> Genome:
     n = draw(st.integers(1, 3))
-    base = [draw(st.sampled_from([0, 0, 0, FAR])) for _ in range(n)]
+    base = [draw(st.sampled_from([0, 0, 0, FAR, VERY_FAR])) for _ in range(n)]
     lengths = [b + draw(st.integers(1, SPAN_BP)) for b in base]
     return Genome(tuple("abc"[:n]), tuple(lengths), tuple(base))
 
@@ -83,7 +86,7 @@ def sections(draw: st.DrawFn, chrom_id: int, base: int, legal: bool, at: int) ->
         span = draw(st.integers(0, 9))
         step = draw(st.integers(span if legal else 0, 12))
         start = base + (at + draw(st.integers(0, 9)) if legal else draw(st.integers(0, SPAN_BP)))
-        return Section(chrom_id, kind, tuple(values), start, step, span)
+        return Section(chrom_id, kind, tuple(values), min(start, LAST), step, span)
     span = draw(st.integers(1, 9))
     items: list[tuple[int, int, float]] = []
     for value in values:
@@ -94,7 +97,7 @@ def sections(draw: st.DrawFn, chrom_id: int, base: int, legal: bool, at: int) ->
         else:
             start = draw(st.integers(0, SPAN_BP))
             end = start + draw(st.integers(-3, 60))
-        items.append((base + start, max(base + end, 0), value))
+        items.append((min(base + start, LAST), min(max(base + end, 0), LAST), value))
     if kind == VARIABLE_STEP:
         return Section(chrom_id, kind, tuple((s, v) for s, _, v in items), span=span)
     return Section(chrom_id, kind, tuple(items))
@@ -104,6 +107,7 @@ def sections(draw: st.DrawFn, chrom_id: int, base: int, legal: bool, at: int) ->
 def files(draw: st.DrawFn, genome: Genome, legal: bool | None = None) -> bytes:
     """A BigWig file with some of the genome's contigs."""
     legal = draw(st.booleans()) if legal is None else legal
+    bases = [min(base, FAR) for base in genome.base] if legal else genome.base
     of_file = draw(st.permutations(range(len(genome.names))))
     of_file = of_file[: draw(st.integers(1, len(of_file)))]
     ids = sorted(draw(st.sets(st.integers(0, 7), min_size=len(of_file), max_size=len(of_file))))
@@ -118,8 +122,8 @@ def files(draw: st.DrawFn, genome: Genome, legal: bool | None = None) -> bytes:
         for _ in range(draw(st.integers(0, 4))):
             made: list[Section] = []
             for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
-                made.append(draw(sections(chrom_id, genome.base[c], legal, at)))
-                at = max(at, max(e for _, e in made[-1].intervals()) - genome.base[c])
+                made.append(draw(sections(chrom_id, bases[c], legal, at)))
+                at = max(at, max(e for _, e in made[-1].intervals()) - bases[c])
             blocks.append(Block(tuple(made)))
     if len(blocks) > 1 and draw(st.booleans()):
         # Two neighbours become one data block, of two contigs perhaps.

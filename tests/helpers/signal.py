@@ -15,7 +15,7 @@ from bigwig_loader.backend.select import select_backend
 from bigwig_loader.formats.bigwig import read_bigwig_index
 from bigwig_loader.plan.blocks import plan_signal
 from bigwig_loader.plan.budget import split_to_budget
-from bigwig_loader.plan.signal import SignalOptions, TrackTransform
+from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.track_index import TrackIndex, build_track_index
 from bigwig_loader.plan.windows import ContigTable, Windows
 from tests.oracles.signal import Request
@@ -77,9 +77,8 @@ class OpenFiles:
         options = options_of(request, n_threads)
         windows = windows_of(self.index.contigs, request)
         tracks = np.array(request.tracks, np.int64)
-        transforms = [TrackTransform(**t) for t in request.transforms] or [  # type: ignore[arg-type]
-            TrackTransform() for _ in request.tracks
-        ]
+        steps = request.transforms or [{} for _ in request.tracks]
+        transforms = pack_transforms([TrackTransform(**step) for step in steps])  # type: ignore[arg-type]
         if out is None:
             shape = options.shape(len(windows), windows.length_bp, len(tracks))
             out = self.backend.empty(shape, options.dtype)

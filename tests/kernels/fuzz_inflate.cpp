@@ -5,8 +5,8 @@
 //   ./fuzz_inflate CASES SEED [CORPUS]
 //
 // Valid streams (made here, and those of CORPUS: little-endian uint32 length, then that many bytes
-// of raw deflate data, again and again) are mutated, then inflated from and into heap buffers of the
-// exact sizes, so that the address sanitizer sees any access outside them.
+// of raw deflate data, again and again) are mutated, then inflated from and into heap buffers of
+// the exact sizes, so that the address sanitizer sees any access outside them.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,15 @@ uint64_t random_u64() {  // splitmix64
   return x ^ (x >> 31);
 }
 
-int64_t random_below(int64_t n) { return static_cast<int64_t>(random_u64() % static_cast<uint64_t>(n)); }
+int64_t random_below(int64_t n) {
+  return static_cast<int64_t>(random_u64() % static_cast<uint64_t>(n));
+}
+
+uint8_t random_byte() { return static_cast<uint8_t>(random_u64()); }
+
+const Bytes& random_stream(const std::vector<Bytes>& corpus) {
+  return corpus[static_cast<size_t>(random_below(static_cast<int64_t>(corpus.size())))];
+}
 
 Bytes deflate_raw(const Bytes& data, int level, int strategy, int window_bits, int mem_level) {
   z_stream z = {};
@@ -83,7 +91,7 @@ Bytes make_data() {
       while (static_cast<int64_t>(data.size()) < n) {
         const int64_t period = 1 + random_below(11);
         const size_t from = data.size();
-        for (int64_t i = 0; i < period; ++i) data.push_back(static_cast<uint8_t>(random_u64()));
+        for (int64_t i = 0; i < period; ++i) data.push_back(random_byte());
         for (int64_t i = random_below(600); i > 0; --i) data.push_back(data[data.size() - period]);
         if (from == data.size()) break;
       }
@@ -99,9 +107,9 @@ Bytes make_data() {
     default: {  // noise with far repeats
       Bytes data;
       while (static_cast<int64_t>(data.size()) < n) {
-        for (int64_t i = random_below(60); i >= 0; --i) data.push_back(static_cast<uint8_t>(random_u64()));
-        const int64_t from = random_below(static_cast<int64_t>(data.size()));
-        for (int64_t i = 0, m = random_below(90); i < m; ++i) data.push_back(data[static_cast<size_t>(from + i)]);
+        for (int64_t i = random_below(60); i >= 0; --i) data.push_back(random_byte());
+        size_t from = static_cast<size_t>(random_below(static_cast<int64_t>(data.size())));
+        for (int64_t i = random_below(90); i > 0; --i) data.push_back(data[from++]);
       }
       return data;
     }
@@ -112,9 +120,11 @@ std::vector<Bytes> make_corpus() {
   static const int kStrategies[] = {Z_DEFAULT_STRATEGY, Z_FILTERED, Z_HUFFMAN_ONLY, Z_RLE, Z_FIXED};
   std::vector<Bytes> corpus = {{0x03, 0x00}, {0x01, 0x00, 0x00, 0xff, 0xff}};
   for (int i = 0; i < 400; ++i) {
-    corpus.push_back(deflate_raw(make_data(), static_cast<int>(random_below(10)),
-                                 kStrategies[random_below(5)], 9 + static_cast<int>(random_below(7)),
-                                 1 + static_cast<int>(random_below(9))));
+    const int level = static_cast<int>(random_below(10));
+    const int window_bits = 9 + static_cast<int>(random_below(7));
+    const int mem_level = 1 + static_cast<int>(random_below(9));
+    const int strategy = kStrategies[random_below(5)];
+    corpus.push_back(deflate_raw(make_data(), level, strategy, window_bits, mem_level));
   }
   return corpus;
 }
@@ -138,7 +148,8 @@ void mutate(Bytes& s, const std::vector<Bytes>& corpus) {
   for (int64_t turns = random_below(5); turns > 0 && !s.empty(); --turns) {
     const int64_t n = static_cast<int64_t>(s.size());
     // Headers and code lengths stand at the front; that is where most can go wrong.
-    const size_t at = static_cast<size_t>(random_below(random_below(2) ? std::min<int64_t>(n, 90) : n));
+    const int64_t front = random_below(2) ? std::min<int64_t>(n, 90) : n;
+    const size_t at = static_cast<size_t>(random_below(front));
     switch (random_below(6)) {
       case 0:
       case 1:
@@ -151,10 +162,10 @@ void mutate(Bytes& s, const std::vector<Bytes>& corpus) {
         s.resize(at);
         break;
       case 4: {
-        const Bytes& other = corpus[static_cast<size_t>(random_below(static_cast<int64_t>(corpus.size())))];
+        const Bytes& other = random_stream(corpus);
         s.resize(at);
-        const size_t from = static_cast<size_t>(random_below(static_cast<int64_t>(other.size())));
-        s.insert(s.end(), other.begin() + static_cast<int64_t>(from), other.end());
+        s.insert(s.end(), other.begin() + random_below(static_cast<int64_t>(other.size())),
+                 other.end());
         break;
       }
       default:
@@ -191,8 +202,9 @@ Run inflate_ours(const Bytes& stream, int64_t capacity, int64_t target, int64_t 
   std::unique_ptr<uint8_t[]> in(new uint8_t[stream.size()]);
   if (!stream.empty()) memcpy(in.get(), stream.data(), stream.size());
   Run run = {kOk, -1, std::unique_ptr<uint8_t[]>(new uint8_t[static_cast<size_t>(capacity)])};
-  run.verdict = static_cast<Verdict>(bwl_inflate(in.get(), static_cast<int64_t>(stream.size()), run.out.get(),
-                                                 capacity, target, step, &run.produced));
+  const int64_t n_in = static_cast<int64_t>(stream.size());
+  run.verdict = static_cast<Verdict>(
+      bwl_inflate(in.get(), n_in, run.out.get(), capacity, target, step, &run.produced));
   return run;
 }
 
@@ -200,16 +212,24 @@ Run inflate_ours(const Bytes& stream, int64_t capacity, int64_t target, int64_t 
 // may be past the end. Ours says so at once.
 bool reported_late(Verdict zlib, Verdict ours) { return zlib == kTruncated && ours == kBad; }
 
+// Whether the bytes are zlib's, as far as both go.
+bool same_start(const Run& run, const Bytes& expected) {
+  const size_t n = std::min(static_cast<size_t>(run.produced), expected.size());
+  return memcmp(run.out.get(), expected.data(), n) == 0;
+}
+
+// What is wrong with our handling of a stream, or null.
 const char* check(const Bytes& stream, const Bytes& expected, Verdict verdict) {
   const int64_t n = static_cast<int64_t>(expected.size());
   const int64_t sign = random_below(2) ? 1 : -1;
   const int64_t step = sign * (random_below(2) ? kMaxOutput : 1 + random_below(2000));
   const int64_t all = INT64_MAX / 2;
 
-  const int64_t capacity = verdict == kTooLong ? kMaxOutput : n + (random_below(2) ? 0 : random_below(300));
+  const int64_t spare = random_below(2) ? 0 : random_below(300);
+  const int64_t capacity = verdict == kTooLong ? kMaxOutput : n + spare;
   Run run = inflate_ours(stream, capacity, all, step);
   if (run.produced < 0 || run.produced > capacity) return "count of bytes";
-  if (memcmp(run.out.get(), expected.data(), static_cast<size_t>(std::min(run.produced, n))) != 0) return "bytes";
+  if (!same_start(run, expected)) return "bytes";
   if (verdict == kTooLong) {
     // zlib stops when its buffer is full, whatever follows.
     if (run.verdict == kOk && run.produced != n) return "too long, but accepted";
@@ -224,9 +244,7 @@ const char* check(const Bytes& stream, const Bytes& expected, Verdict verdict) {
   }
   const int64_t target = random_below(n + 2);
   run = inflate_ours(stream, capacity, target, step);
-  if (memcmp(run.out.get(), expected.data(), static_cast<size_t>(std::min(run.produced, n))) != 0) {
-    return "bytes, stopped early";
-  }
+  if (!same_start(run, expected)) return "bytes, stopped early";
   if (run.verdict == kOk && run.produced < std::min(target, n)) return "stopped too early";
   if (run.produced > target + 258 + 32) return "stopped too late";
   if (verdict == kOk && run.verdict != kOk) return "verdict, stopped early";
@@ -248,7 +266,7 @@ int main(int argc, char** argv) {
   int64_t counts[6] = {0};
   Bytes expected;
   for (int64_t i = 0; i < n_cases; ++i) {
-    Bytes stream = corpus[static_cast<size_t>(random_below(static_cast<int64_t>(corpus.size())))];
+    Bytes stream = random_stream(corpus);
     mutate(stream, corpus);
     const Verdict verdict = inflate_zlib(stream, expected);
     const char* failure = check(stream, expected, verdict);

@@ -27,8 +27,8 @@ SCHEMA = get_schema("pixi")
 
 # conda's name -> the registry's
 CONDA_NAMES = {"python-build": "build"}
-# What only the conda side names: the interpreter and the tools that build the package.
-CONDA_ONLY = {"python", "cmake", "cxx-compiler", "ninja"}
+# What only the conda side names: the interpreter and the compiler.
+CONDA_ONLY = {"python", "cxx-compiler"}
 
 
 def pixi_tables(tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -116,6 +116,7 @@ def test_features_hold_their_extras(extra: str) -> None:
     named = {name for name, _ in pixi_tables(PIXI["feature"][extra])}
     if extra == "test":  # split in two
         named |= {name for name, _ in pixi_tables(PIXI["feature"]["lint"])}
+        named |= {name for name, _ in pixi_tables({"dependencies": PIXI["dependencies"]})}
     # What the test and the bench extra share stands in one feature; dev has both.
     shared = {
         name for feature in ("demo", "test") for name, _ in pixi_tables(PIXI["feature"][feature])

@@ -1,0 +1,1 @@
+"""The comparison with other readers: which cells, and how one is measured."""

@@ -1,0 +1,228 @@
+"""How one cell is measured.
+
+In every round all readers read the same windows, which are new to all of them, one reader after
+the other, in an order that turns from round to round. A ratio is taken within a round; what is
+reported is the median over the rounds, so that what disturbs a machine for longer than a round
+disturbs all readers alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare.grid import Cell
+from benchmarks.made import DataSet
+from benchmarks.peers import Float32Array, Reader, open_peers
+from benchmarks.peers.ours import OurReader
+from benchmarks.peers.request import Request, random_request
+from benchmarks.record import Timing, median, timed
+
+# float32 means of 32 values, in whatever order a reader adds them.
+BIN_RTOL, BIN_ATOL = 1e-5, 1e-5
+_MAX_ROUNDS = 60
+# Size of the request by which variants are compared and values checked.
+_TRIAL_MBP = 8.0
+
+
+class NotEqualError(AssertionError):
+    """Two readers deliver different values."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a cell may take.
+
+    Parameters
+    ----------
+    cell_s : float
+        All rounds of a cell, about.
+    one_by_one_s : float
+        Part of a round that a reader with one window per call gets; of a larger batch it reads as
+        many windows as fit, and its time is scaled up to the whole batch.
+    min_rounds : int
+    """
+
+    cell_s: float
+    one_by_one_s: float
+    min_rounds: int = 3
+
+
+QUICK = Effort(0.6, 0.15)
+FULL = Effort(2.0, 0.25)
+
+
+class Contest:
+    """All readers with the same files open.
+
+    Parameters
+    ----------
+    data : DataSet
+    n_tracks : int
+    """
+
+    def __init__(self, data: DataSet, n_tracks: int) -> None:
+        self.data = data
+        paths = data.tracks(n_tracks)
+        self.steady = OurReader(paths, "steady")
+        self.first = OurReader(paths, "first")
+        self.ours: tuple[OurReader, ...] = (self.first, self.steady)
+        self.peers: list[Reader] = open_peers(paths)
+
+    def measure(self, cell: Cell, effort: Effort, raw: bool = False) -> dict[str, Any]:
+        """Check that all readers agree, then time them; a row for the results."""
+
+        def windows(round_number: int) -> Request:
+            # The seed differs from cell to cell, too.
+            seed = [round_number, *vars(cell).values()]
+            return random_request(
+                self.data.contigs, cell.length_bp, cell.batch, cell.bin_size, seed
+            )
+
+        shape = (cell.batch, cell.length_bp // cell.bin_size, cell.tracks)
+        out = np.zeros(shape, np.float32)
+        sizes, variants, guesses = self._trial(windows(0), out, effort)
+        n_rounds = int(effort.cell_s / max(sum(guesses.values()), 1e-9))
+        n_rounds = min(max(n_rounds, effort.min_rounds), _MAX_ROUNDS)
+        readers: list[Reader] = [*self.ours, *self.peers]
+
+        def read(reader: Reader, request: Request) -> None:
+            reader.read(request, out[: len(request)], variants[reader.name])
+
+        def read_raw(reader: Reader, request: Request) -> None:
+            reader.read_raw(request, variants[reader.name])
+
+        times = self._rounds(readers, map(windows, range(1, n_rounds + 1)), sizes, read)
+        row: dict[str, Any] = {
+            "kind": "compare",
+            "data": self.data.name,
+            "block": self.data.block,
+            **cell.as_row(),
+            "rounds": n_rounds,
+            "equal": True,
+            "block_reuse": round(self.steady.block_reuse(windows(1)), 3),
+            "readers": {
+                reader.name: {
+                    "variant": variants[reader.name],
+                    "windows_read": sizes[reader.name],
+                    **_summary(times[reader.name], cell),
+                }
+                for reader in readers
+            },
+            "ratios": _ratios(times, [ours.name for ours in self.ours], self.peers),
+        }
+        if raw:
+            n_raw = max(effort.min_rounds, n_rounds // 3)
+            fresh = map(windows, range(_MAX_ROUNDS + 1, _MAX_ROUNDS + 1 + n_raw))
+            raw_times = self._rounds(readers, fresh, sizes, read_raw)
+            row["raw"] = {name: _summary(t, cell) for name, t in raw_times.items()}
+        return row
+
+    def _trial(
+        self, request: Request, out: Float32Array, effort: Effort
+    ) -> tuple[dict[str, int], dict[str, str], dict[str, float]]:
+        """Compare values, and find the variant, the share of a batch and a guess of the time."""
+        trial = request.first(max(1, int(_TRIAL_MBP * 1e6 / (out.shape[2] * request.length_bp))))
+        expected = np.empty((len(trial), *out.shape[1:]), np.float32)
+        sizes, variants, guesses = {}, {}, {}
+        for ours in self.ours:
+            ours.prepare()
+            ours.read(trial, expected)
+            taken = timed(lambda ours=ours: ours.read(trial, expected)).wall_s
+            sizes[ours.name], variants[ours.name] = len(request), ours.variants[0]
+            guesses[ours.name] = taken * len(request) / len(trial)
+        for peer in self.peers:
+            part = trial.first(1) if peer.one_by_one else trial
+            seconds = {}
+            for variant in peer.variants:
+                got = out[: len(part)]
+                got[:] = -1
+                peer.read(part, got, variant)
+                _check_equal(got, expected[: len(part)], peer.name, variant, request)
+                again = timed(lambda p=peer, v=variant, part=part, got=got: p.read(part, got, v))
+                seconds[variant] = again.wall_s
+            best = min(seconds, key=lambda variant: seconds[variant])
+            variants[peer.name] = best
+            size, taken = len(request), seconds[best] * len(request) / len(part)
+            if peer.one_by_one and taken > effort.one_by_one_s:
+                size = max(1, int(len(request) * effort.one_by_one_s / taken))
+            sizes[peer.name] = size
+            guesses[peer.name] = taken * size / len(request)
+        return sizes, variants, guesses
+
+    def _rounds(
+        self,
+        readers: list[Reader],
+        requests: Iterable[Request],
+        sizes: dict[str, int],
+        work: Callable[[Reader, Request], None],
+    ) -> dict[str, list[Timing]]:
+        times: dict[str, list[Timing]] = {reader.name: [] for reader in readers}
+        for number, request in enumerate(requests):
+            turn = number % len(readers)
+            for reader in readers[turn:] + readers[:turn]:
+                part = request.first(sizes[reader.name])
+                if isinstance(reader, OurReader):
+                    reader.prepare()
+                taken = timed(lambda reader=reader, part=part: work(reader, part))
+                whole = len(request) / len(part)
+                times[reader.name].append(Timing(taken.wall_s * whole, taken.cpu_s * whole))
+        return times
+
+
+def _check_equal(
+    got: Float32Array, expected: Float32Array, name: str, variant: str, request: Request
+) -> None:
+    """Bit for bit at base resolution, close for means."""
+    if request.bin_size == 1:
+        same = got == expected
+    else:
+        same = np.isclose(got, expected, rtol=BIN_RTOL, atol=BIN_ATOL)
+    if not same.all():
+        at = tuple(int(i) for i in np.argwhere(~same)[0])
+        place = f"{request.chroms[at[0]]}:{request.starts[at[0]]}+{at[1] * request.bin_size}"
+        raise NotEqualError(
+            f"{name} ({variant}) and ours differ in {int((~same).sum())} of {same.size} values; "
+            f"the first at {place}, track {at[2]}: {got[at]!r} and {expected[at]!r}"
+        )
+
+
+def _summary(times: list[Timing], cell: Cell) -> dict[str, float]:
+    wall = median([t.wall_s for t in times])
+    return {
+        "wall_s": wall,
+        "cpu_s": median([t.cpu_s for t in times]),
+        "mbp_tracks_per_s": cell.mbp_tracks / wall,
+        "windows_per_s": cell.batch / wall,
+    }
+
+
+def _ratios(
+    times: dict[str, list[Timing]], ours: list[str], peers: list[Reader]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """How many times as long each peer takes, by the clock and in processor time."""
+    ratios: dict[str, dict[str, dict[str, float]]] = {}
+    for name in ours:
+        ratios[name] = {}
+        for peer in peers:
+            pairs = list(zip(times[peer.name], times[name], strict=True))
+            ratios[name][peer.name] = {
+                "wall": median([theirs.wall_s / mine.wall_s for theirs, mine in pairs]),
+                # Short calls are below the resolution of the processor clock.
+                "cpu": median([theirs.cpu_s / max(mine.cpu_s, 1e-9) for theirs, mine in pairs]),
+            }
+    return ratios
+
+
+def warm_pages(data: DataSet) -> float:
+    """Read all files once, so that every reader finds them in memory; seconds."""
+    began = time.perf_counter()
+    for path in data.paths:
+        with open(path, "rb") as file:
+            while file.read(1 << 24):
+                pass
+    return time.perf_counter() - began

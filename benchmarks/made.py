@@ -1,0 +1,217 @@
+"""The files that are read: made once, kept in a folder, and linked under as many names as needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bigwig_loader._bigwig_writer import write_bigwig
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_TOOL = REPOSITORY.parent / "shared" / "tools" / "make_bench_data.py"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Files of one kind.
+
+    Parameters
+    ----------
+    name : str
+    paths : tuple of str
+        Files that differ from each other.
+    contigs : dict of str to int
+    note : str
+        How they were made.
+    block : {"1024 items", "32 KB"}
+        Size of a data block.
+    genome : str, optional
+        FASTA on the same coordinates.
+    peaks : str, optional
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    contigs: dict[str, int]
+    note: str
+    block: str = "1024 items"
+    genome: str | None = None
+
+    def tracks(self, n_tracks: int) -> list[str]:
+        """Paths of `n_tracks` files; beyond those that differ, hard links under other names.
+
+        A link has the same pages in memory as the file it leads to; to every reader it is another
+        file, with an index of its own.
+        """
+        if n_tracks <= len(self.paths):
+            return list(self.paths[:n_tracks])
+        folder = Path(self.paths[0]).parent / "links"
+        folder.mkdir(exist_ok=True)
+        links = list(self.paths)
+        for i in range(len(self.paths), n_tracks):
+            source = self.paths[i % len(self.paths)]
+            link = folder / f"{self.name}_{i:04d}.bw"
+            if not (link.exists() and os.path.samefile(link, source)):
+                link.unlink(missing_ok=True)
+                os.link(source, link)
+            links.append(str(link))
+        return links
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much data is made."""
+
+    contigs: dict[str, int]
+    dense_contigs: dict[str, int]
+    n_realistic: int
+    n_fixed: int
+    items_bp: tuple[int, ...]
+
+
+QUICK = Scale(
+    {"chrA": 6_000_000, "chrB": 4_000_000},
+    {"chrA": 6_000_000, "chrB": 4_000_000},
+    4,
+    4,
+    (12,),
+)
+# At 4 bp per item a file has three times the data of one with 12, so it covers less.
+FULL = Scale(
+    {"chrA": 60_000_000, "chrB": 40_000_000},
+    {"chrA": 24_000_000, "chrB": 16_000_000},
+    16,
+    4,
+    (4, 12, 50),
+)
+TINY = Scale({"chrA": 60_000, "chrB": 40_000, "chrC": 10_000}, {"chrA": 60_000}, 2, 2, (12,))
+
+
+def make_all(folder: Path, scale: Scale, use_shared: bool = True) -> list[DataSet]:
+    """All data sets, made where they are not there yet.
+
+    Parameters
+    ----------
+    folder : Path
+        They are kept here.
+    scale : Scale
+    use_shared : bool
+        Make the realistic files with the tool of the material beside the repository, where it is
+        there; else, and with False, with `bigwig_loader.example_data`.
+    """
+    if use_shared and SHARED_TOOL.exists():
+        realistic = _realistic(folder / "realistic", scale)
+    else:
+        realistic = _example(folder / "example", scale)
+    sets = [realistic, _large_blocks(folder / "blocks_32kb", realistic)]
+    sets += [_fixed(folder / f"items_{bp}bp", bp, scale) for bp in scale.items_bp]
+    return sets
+
+
+def _once(folder: Path, recipe: dict[str, object], make: Callable[[], None]) -> None:
+    """Call `make` unless the folder holds what this recipe makes."""
+    stamp = folder / "recipe.json"
+    wanted = json.dumps(recipe)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"making {folder} ...", flush=True)
+    make()
+    stamp.write_text(wanted)
+
+
+def _realistic(folder: Path, scale: Scale) -> DataSet:
+    chroms = ",".join(f"{name}:{length}" for name, length in scale.contigs.items())
+    command = [sys.executable, str(SHARED_TOOL), "--out", str(folder), "--chroms", chroms]
+    command += ["--tracks", str(scale.n_realistic), "--skip-vcf", "--max-gb", "8"]
+    recipe: dict[str, object] = {"tool": 1, "chroms": chroms, "tracks": scale.n_realistic}
+    _once(folder, recipe, lambda: subprocess.run(command, check=True) and None)
+    paths = tuple(str(folder / f"track_{i:04d}.bw") for i in range(scale.n_realistic))
+    note = "make_bench_data.py: simulated fold change and coverage, written by pybigtools"
+    genome = str(folder / "genome.fa")
+    return DataSet("realistic", paths, dict(scale.contigs), note, genome=genome)
+
+
+def _example(folder: Path, scale: Scale) -> DataSet:
+    from bigwig_loader.example_data import make_example_data
+
+    contigs = dict(scale.contigs)
+    if len(contigs) < 3:
+        contigs["chrC"] = 100_000
+    data = make_example_data(folder, contigs=contigs)
+    note = "bigwig_loader.example_data.make_example_data"
+    paths = tuple(map(str, data.bigwigs))
+    return DataSet("realistic", paths, contigs, note, genome=str(data.reference_genome))
+
+
+def _large_blocks(folder: Path, source: DataSet, n_files: int = 4) -> DataSet:
+    """The same intervals as written by pyBigWig, with data blocks of 32 KB."""
+    sources = source.paths[:n_files]
+    paths = [str(folder / f"track_{i:04d}.bw") for i in range(len(sources))]
+
+    def make() -> None:
+        with ProcessPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
+            list(pool.map(_rewrite, sources, paths))
+
+    _once(folder, {"rewrite": 1, "of": sources, "contigs": source.contigs}, make)
+    note = f"the intervals of {len(sources)} realistic files, written by pyBigWig"
+    return DataSet("blocks_32kb", tuple(paths), source.contigs, note, block="32 KB")
+
+
+def _rewrite(source: str, target: str) -> None:
+    import pyBigWig
+
+    from bigwig_loader import BigWig
+
+    with BigWig(source) as bigwig:
+        out = pyBigWig.open(target, "w")
+        out.addHeader(list(bigwig.contigs.items()))
+        for chrom in bigwig.contigs:
+            items = bigwig.intervals(chrom)
+            out.addEntries(
+                np.repeat(chrom, len(items)),
+                items["start"].to_numpy(),
+                ends=items["end"].to_numpy(),
+                values=items["value"].to_numpy(np.float64),
+            )
+        out.close()
+
+
+def _fixed(folder: Path, items_bp: int, scale: Scale) -> DataSet:
+    """Items of random length with a given mean, values as uneven as those of real files."""
+    contigs = dict(scale.dense_contigs if items_bp < 12 else scale.contigs)
+    paths = [str(folder / f"track_{i:04d}.bw") for i in range(scale.n_fixed)]
+
+    def make() -> None:
+        with ProcessPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
+            list(pool.map(write_fixed, paths, [items_bp] * len(paths), [contigs] * len(paths)))
+
+    _once(folder, {"fixed": 1, "bp": items_bp, "n": len(paths), "contigs": contigs}, make)
+    note = f"items of {items_bp} bp on average, contiguous, written by bigwig_loader"
+    return DataSet(f"items_{items_bp}bp", tuple(paths), contigs, note)
+
+
+def write_fixed(path: str, items_bp: int, contigs: dict[str, int]) -> None:
+    """A file of contiguous items, `items_bp` long on average (geometric)."""
+    rng = np.random.default_rng([items_bp, *path.encode()[-12:]])
+    intervals = {}
+    for name, length in contigs.items():
+        ends = np.cumsum(rng.geometric(1 / items_bp, int(length / items_bp * 1.1) + 20))
+        ends = np.append(ends[ends < length], length)
+        starts = np.concatenate([[0], ends[:-1]])
+        # A pile-up that goes up and down, over a background that changes from place to place:
+        # compresses about as real fold-change tracks do (2.6 to 2.8 times).
+        pile = np.abs(np.cumsum(rng.integers(-2, 3, len(ends)))) % 24
+        background = np.round(rng.uniform(0.4, 2.2, len(ends) // 24 + 1), 5).repeat(24)
+        values = np.round(pile / background[: len(ends)], 5)
+        intervals[name] = (starts, ends, values)
+    write_bigwig(path, contigs, intervals)

@@ -1,0 +1,1 @@
+"""Single stages: latency of one window, opening, memory, one-hot, and where the time goes."""
