@@ -1,4 +1,4 @@
-"""The files that are read: made once, kept in a folder, and linked under as many names as needed."""
+"""The files that are read: made once, kept, and linked under as many names as are needed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ class DataSet:
         Size of a data block.
     genome : str, optional
         FASTA on the same coordinates.
-    peaks : str, optional
     """
 
     name: str
@@ -68,13 +67,27 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much data is made."""
+    """How much data is made.
+
+    Parameters
+    ----------
+    contigs, dense_contigs : dict of str to int
+        Of all files, and of those with items shorter than 12 bp.
+    n_realistic, n_fixed : int
+        Files of each kind that differ.
+    items_bp : tuple of int
+        Mean length of the items of the other kinds.
+    use_shared : bool
+        Make the realistic files with the tool of the material beside the repository, where it is
+        there; else, and with False, with `bigwig_loader.example_data`.
+    """
 
     contigs: dict[str, int]
     dense_contigs: dict[str, int]
     n_realistic: int
     n_fixed: int
     items_bp: tuple[int, ...]
+    use_shared: bool = True
 
 
 QUICK = Scale(
@@ -92,10 +105,10 @@ FULL = Scale(
     4,
     (4, 12, 50),
 )
-TINY = Scale({"chrA": 60_000, "chrB": 40_000, "chrC": 10_000}, {"chrA": 60_000}, 2, 2, (12,))
+TINY = Scale({"chrA": 60_000, "chrB": 40_000, "chrC": 10_000}, {"chrA": 60_000}, 2, 2, (12,), False)
 
 
-def make_all(folder: Path, scale: Scale, use_shared: bool = True) -> list[DataSet]:
+def make_all(folder: Path, scale: Scale) -> list[DataSet]:
     """All data sets, made where they are not there yet.
 
     Parameters
@@ -103,11 +116,8 @@ def make_all(folder: Path, scale: Scale, use_shared: bool = True) -> list[DataSe
     folder : Path
         They are kept here.
     scale : Scale
-    use_shared : bool
-        Make the realistic files with the tool of the material beside the repository, where it is
-        there; else, and with False, with `bigwig_loader.example_data`.
     """
-    if use_shared and SHARED_TOOL.exists():
+    if scale.use_shared and SHARED_TOOL.exists():
         realistic = _realistic(folder / "realistic", scale)
     else:
         realistic = _example(folder / "example", scale)
@@ -134,7 +144,11 @@ def _realistic(folder: Path, scale: Scale) -> DataSet:
     command = [sys.executable, str(SHARED_TOOL), "--out", str(folder), "--chroms", chroms]
     command += ["--tracks", str(scale.n_realistic), "--skip-vcf", "--max-gb", "8"]
     recipe: dict[str, object] = {"tool": 1, "chroms": chroms, "tracks": scale.n_realistic}
-    _once(folder, recipe, lambda: subprocess.run(command, check=True) and None)
+
+    def make() -> None:
+        subprocess.run(command, check=True)
+
+    _once(folder, recipe, make)
     paths = tuple(str(folder / f"track_{i:04d}.bw") for i in range(scale.n_realistic))
     note = "make_bench_data.py: simulated fold change and coverage, written by pybigtools"
     genome = str(folder / "genome.fa")

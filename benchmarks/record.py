@@ -55,7 +55,7 @@ def environment() -> dict[str, Any]:
     """Machine, software and commit."""
     from bigwig_loader.backend.select import select_backend
 
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

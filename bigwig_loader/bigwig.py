@@ -151,7 +151,8 @@ class BigWig:
         import pandas as pd
 
         contig = int(self._index.contigs.index_of(chrom)[0])
-        window = self._window(chrom, start, self.contigs[chrom] if end is None else end)
+        last = max(self.contigs[chrom], start + 1) if end is None else end
+        window = self._window(chrom, start, last)
         at, to, value = contig_intervals(
             self._index, self._reader, 0, contig, start, start + window.length_bp
         )

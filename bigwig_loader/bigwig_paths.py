@@ -68,6 +68,8 @@ def find_bigwigs(
 def track_names(paths: Sequence[str]) -> list[str]:
     """One name per file: its file name without extension, or as much of its path as tells it apart.
 
+    Files of one folder that differ by their extension alone keep it.
+
     Raises
     ------
     InvalidInputError
@@ -75,6 +77,11 @@ def track_names(paths: Sequence[str]) -> list[str]:
     """
     parts = [Path(path.rstrip("/")).parts for path in paths]
     stems = [Path(path).stem for path in paths]
+    within = Counter((part[:-1], stem) for part, stem in zip(parts, stems, strict=True))
+    stems = [
+        part[-1] if within[part[:-1], stem] > 1 else stem
+        for part, stem in zip(parts, stems, strict=True)
+    ]
     names = list(stems)
     depth = 1
     while len(set(names)) < len(names):

@@ -303,6 +303,8 @@ class BigWigCollection:
             )
         if out is None:
             out = self.backend.empty(shape, options.dtype)
+        elif not hasattr(out, "dtype"):
+            raise InvalidInputError(f"argument out: expected an array; got {type(out).__name__}")
         elif tuple(out.shape) != shape or out.dtype != numpy_dtype(options.dtype):
             raise InvalidInputError(
                 f"argument out: expected shape {shape} of {options.dtype}; "
@@ -316,6 +318,7 @@ class BigWigCollection:
             options.bin_size,
             budget,
             lambda plan: reader.working_bytes(plan, options),
+            keep_tracks=options.track_swap is not None,
         )
         transforms = self._packed_transforms[which]
         for piece in pieces:
@@ -335,8 +338,14 @@ class BigWigCollection:
         if isinstance(tracks, np.ndarray) and tracks.dtype.kind in "iu":
             numbers = tracks.astype(np.int64)
         else:
+            given = [tracks] if isinstance(tracks, str) else list(tracks)
+            whole = [t for t in given if isinstance(t, (str, int, np.integer))]
+            if len(whole) < len(given) or any(isinstance(t, bool) for t in whole):
+                raise InvalidInputError(
+                    f"argument tracks: expected track numbers or names; got {given!r}"
+                )
             numbers = np.array(
-                [self.track_index(t) if isinstance(t, str) else t for t in tracks], np.int64
+                [self.track_index(t) if isinstance(t, str) else t for t in whole], np.int64
             )
         if numbers.ndim != 1 or len(numbers) == 0:
             raise InvalidInputError(

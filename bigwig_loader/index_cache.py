@@ -2,8 +2,8 @@
 
 Reading the R-trees of a thousand genome-wide files takes seconds to minutes; mapping the joined
 table takes milliseconds. A cache file belongs to one list of paths and is valid as long as every
-file has the size and modification time it had. Layout: magic, length of a JSON text, the JSON
-(identities, contigs, and name, dtype, shape and offset of every array), then the arrays.
+file has the size and modification time it had. Layout: magic, length and digest of a JSON text, the
+text (identities, contigs, and name, dtype, shape and offset of every array), then the arrays.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from bigwig_loader.formats.source import is_url, local_identity, open_source
 from bigwig_loader.plan.track_index import TrackIndex, build_track_index
 from bigwig_loader.plan.windows import ContigTable
 
-MAGIC = b"BWLIDX01"
+MAGIC = b"BWLIDX02"
 ALIGNMENT = 64
+_DIGEST_BYTES = 16
 # Smaller indices are read faster than a cache is worth.
 MIN_CACHED_BLOCKS = 20_000
 _READERS = 8
@@ -95,7 +96,13 @@ def _read_cache(cached: Path, paths: list[str]) -> TrackIndex | None:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
             n_bytes = int.from_bytes(file.read(8), "little")
-            meta = json.loads(file.read(n_bytes))
+            digest = file.read(_DIGEST_BYTES)
+            if n_bytes > cached.stat().st_size:
+                return None
+            text = file.read(n_bytes)
+        if _digest(text) != digest:
+            return None
+        meta = json.loads(text)
         if any(is_url(path) for path in paths):
             with ThreadPoolExecutor(_READERS) as pool:
                 identities = list(pool.map(_identity, paths))
@@ -110,11 +117,15 @@ def _read_cache(cached: Path, paths: list[str]) -> TrackIndex | None:
             if offset + n > len(mapped):
                 return None
             arrays[name] = mapped[offset : offset + n].view(dtype).reshape(shape)
+        lengths = np.array(meta["contig_lengths"], np.int64)
+        contigs = ContigTable(tuple(meta["contig_names"]), lengths, meta["where"])
+        return TrackIndex(tuple(paths), contigs, **arrays)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    lengths = np.array(meta["contig_lengths"], np.int64)
-    contigs = ContigTable(tuple(meta["contig_names"]), lengths, meta["where"])
-    return TrackIndex(tuple(paths), contigs, **arrays)
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()[:_DIGEST_BYTES]
 
 
 def _write_cache(cached: Path, index: TrackIndex, identities: list[str]) -> None:
@@ -132,7 +143,7 @@ def _write_cache(cached: Path, index: TrackIndex, identities: list[str]) -> None
         "arrays": {name: [a.dtype.str, a.shape, 1 << 62] for name, a in arrays.items()},
     }
     # The offsets depend on the length of the text; text with the largest offsets is the longest.
-    at = _aligned(len(MAGIC) + 8 + len(json.dumps(meta)))
+    at = _aligned(len(MAGIC) + 8 + _DIGEST_BYTES + len(json.dumps(meta)))
     for name, array in arrays.items():
         meta["arrays"][name][2] = at
         at = _aligned(at + array.nbytes)
@@ -141,11 +152,12 @@ def _write_cache(cached: Path, index: TrackIndex, identities: list[str]) -> None
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".part", delete=False) as file:
             try:
-                file.write(MAGIC + len(text).to_bytes(8, "little") + text)
+                file.write(MAGIC + len(text).to_bytes(8, "little") + _digest(text) + text)
                 for name, array in arrays.items():
                     file.seek(meta["arrays"][name][2])
                     array.tofile(file)
                 file.flush()
+                os.fsync(file.fileno())  # or a power cut could leave the name without the data
                 os.replace(file.name, cached)
             except BaseException:
                 os.unlink(file.name)

@@ -1,4 +1,4 @@
-// The decoding tables of the inflate decoder: how they are built, and the header of a dynamic block.
+// The decoding tables of the inflate decoder: how they are built, and a dynamic block's header.
 //
 // A table has two levels. The low `kBits` bits of the bit buffer index the first level; codes that
 // are longer continue in a second-level table that the entry found there points to.
@@ -240,7 +240,7 @@ BWL_HD Status read_dynamic_tables(BitReader& in, InflateTables<kLitBits, kDistBi
     const uint32_t symbol = i < 3u ? 16u + i : i == 3u ? 0u : (i & 1u) ? 8u - half : 8u + half;
     lengths[symbol] = static_cast<uint8_t>(in.take(3));
   }
-  // The precode is dead before the tables are built: it borrows their room.
+  // The precode borrows room of the tables that are built once it is dead.
   count_lengths(t.lit_order, lengths, kPrecodeSymbols);
   if (order_codes(t.lit_order, lengths, kPrecodeSymbols) != CodeKind::kComplete) return kBadDeflate;
   fill_table<kPrecodeBits, Alphabet::kPrecode>(t, t.lit, t.lit_order);

@@ -93,5 +93,5 @@ def test_verify(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 
 def test_verify_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIGWIG_LOADER_VERIFY", "sometimes")
-    with pytest.raises(InvalidInputError, match="BIGWIG_LOADER_VERIFY.*'sometimes'"):
+    with pytest.raises(InvalidInputError, match=r"BIGWIG_LOADER_VERIFY.*'sometimes'"):
         config.verify  # noqa: B018

@@ -189,9 +189,7 @@ def test_workers_deliver_the_same_batches_in_every_epoch(
 @pytest.mark.parametrize("persistent", [False, True])
 def test_set_epoch_reaches_workers(make: MakeDataset, persistent: bool) -> None:
     dataset = make()
-    loader = DataLoader(
-        dataset, num_workers=2, batch_size=None, persistent_workers=persistent
-    )
+    loader = DataLoader(dataset, num_workers=2, batch_size=None, persistent_workers=persistent)
     for epoch in (0, 4, 2):
         dataset.set_epoch(epoch)
         assert [b.epoch for b in loader] == [epoch] * N_BATCHES

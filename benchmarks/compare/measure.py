@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,18 +133,21 @@ class Contest:
         for ours in self.ours:
             ours.prepare()
             ours.read(trial, expected)
-            taken = timed(lambda ours=ours: ours.read(trial, expected)).wall_s
+            ours.prepare()
+            taken = timed(partial(ours.read, trial, expected)).wall_s
             sizes[ours.name], variants[ours.name] = len(request), ours.variants[0]
             guesses[ours.name] = taken * len(request) / len(trial)
         for peer in self.peers:
             part = trial.first(1) if peer.one_by_one else trial
             seconds = {}
             for variant in peer.variants:
+                peer.prepare()
                 got = out[: len(part)]
                 got[:] = -1
                 peer.read(part, got, variant)
                 _check_equal(got, expected[: len(part)], peer.name, variant, request)
-                again = timed(lambda p=peer, v=variant, part=part, got=got: p.read(part, got, v))
+                peer.prepare()
+                again = timed(partial(peer.read, part, got, variant))
                 seconds[variant] = again.wall_s
             best = min(seconds, key=lambda variant: seconds[variant])
             variants[peer.name] = best
@@ -166,9 +170,8 @@ class Contest:
             turn = number % len(readers)
             for reader in readers[turn:] + readers[:turn]:
                 part = request.first(sizes[reader.name])
-                if isinstance(reader, OurReader):
-                    reader.prepare()
-                taken = timed(lambda reader=reader, part=part: work(reader, part))
+                reader.prepare()
+                taken = timed(partial(work, reader, part))
                 whole = len(request) / len(part)
                 times[reader.name].append(Timing(taken.wall_s * whole, taken.cpu_s * whole))
         return times

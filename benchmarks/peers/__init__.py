@@ -34,6 +34,9 @@ class Reader(Protocol):
     variants: tuple[str, ...]
     one_by_one: bool
 
+    def prepare(self) -> None:
+        """Before every measurement, untimed: forget decoded data, so that none is served again."""
+
     def read(self, request: Request, out: Float32Array, variant: str) -> None:
         """Fill `out` (B, N, T)."""
 

@@ -29,6 +29,9 @@ class FigwigReader:
             self.variants = tuple(v for v in self.variants if v.startswith("by file"))
         self._buffer: Float32Array = np.empty(0, np.float32)
 
+    def prepare(self) -> None:
+        """Keeps no decoded data."""
+
     def read(self, request: Request, out: Float32Array, variant: str) -> None:
         """Read into a kept buffer, then move into place."""
         n_jobs = int(variant.rpartition("=")[2])
@@ -39,9 +42,7 @@ class FigwigReader:
         shape = (len(request), request.length_bp)
         buffer = self._buffer_of(shape)
         for track, file in enumerate(self._files):
-            file.read(
-                request.chroms, request.starts, request.length_bp, out=buffer, n_jobs=n_jobs
-            )
+            file.read(request.chroms, request.starts, request.length_bp, out=buffer, n_jobs=n_jobs)
             out[:, :, track] = _binned(buffer, request)
 
     def read_raw(self, request: Request, variant: str) -> None:
@@ -52,9 +53,7 @@ class FigwigReader:
             return
         buffer = self._buffer_of((len(request), request.length_bp))
         for file in self._files:
-            file.read(
-                request.chroms, request.starts, request.length_bp, out=buffer, n_jobs=n_jobs
-            )
+            file.read(request.chroms, request.starts, request.length_bp, out=buffer, n_jobs=n_jobs)
 
     def _together(self, request: Request, n_jobs: int) -> Float32Array:
         buffer = self._buffer_of((len(request), len(self._files), request.length_bp))

@@ -9,6 +9,7 @@ from benchmarks.peers.request import Request
 from bigwig_loader.collection import BigWigCollection
 from bigwig_loader.plan.blocks import plan_signal
 from bigwig_loader.plan.signal import SignalOptions
+from bigwig_loader.plan.windows import Windows
 
 _STRETCH_BP = 1 << 20
 
@@ -26,7 +27,7 @@ class OurReader:
     n_threads : int, optional
     """
 
-    variants = ("all threads",)
+    variants: tuple[str, ...] = ("all threads",)
     one_by_one = False
 
     def __init__(self, paths: list[str], state: str, n_threads: int | None = None) -> None:
@@ -38,7 +39,7 @@ class OurReader:
             self._read_everything()
 
     def prepare(self) -> None:
-        """Before each measurement of the state "first": forget which blocks were verified."""
+        """In the state "first": forget which blocks were verified."""
         if self._state == "first":
             self.collection.close()
         name = self.collection.contigs.names[0]
@@ -56,19 +57,18 @@ class OurReader:
         shape = (len(request), len(self.collection), request.length_bp)
         if self._raw_out.shape != shape:
             self._raw_out = np.empty(shape, np.float32)
-        windows = self.collection.windows(
-            request.chroms, request.starts, request.starts + request.length_bp
-        )
         options = SignalOptions(layout="BTN")
-        self.collection.read(windows, options=options, out=self._raw_out)
+        self.collection.read(self.windows(request), options=options, out=self._raw_out)
+
+    def windows(self, request: Request) -> Windows:
+        """The request in our own terms."""
+        index = self.collection.contigs.index_of(request.chroms)
+        return Windows(index, request.starts, request.length_bp)
 
     def block_reuse(self, request: Request) -> float:
         """How many windows share a data block on average; what sharing blocks can save."""
-        collection = self.collection
-        windows = collection.windows(
-            request.chroms, request.starts, request.starts + request.length_bp
-        )
-        plan = plan_signal(collection._index, windows, np.arange(len(collection)))
+        tracks = np.arange(len(self.collection))
+        plan = plan_signal(self.collection._index, self.windows(request), tracks)
         return float(plan.row_count.sum() / max(plan.n_blocks, 1))
 
     def _read_everything(self) -> None:

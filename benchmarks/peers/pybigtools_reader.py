@@ -9,26 +9,42 @@ from benchmarks.peers import Float32Array
 from benchmarks.peers.request import Request
 
 
+_TOUCHES = 16
+
+
 class PybigtoolsReader:
-    """Open files, read into a kept buffer; bins by its own exact summary, or from its values."""
+    """Open files, read into a kept buffer; bins by its own exact summary, or from its values.
+
+    An open file keeps its last few thousand data blocks inflated: four times as fast on windows it
+    has seen, which random windows of a real genome are not. So the files are opened again before
+    each measurement, and one base here and there is read, which reads most of the index.
+    """
 
     name = "pybigtools"
     one_by_one = True
-    variants = ("bins of its own", "bins from values")
+    variants: tuple[str, ...] = ("bins of its own", "bins from values")
 
     def __init__(self, paths: list[str]) -> None:
         import pybigtools
 
-        self._files = [pybigtools.open(path) for path in paths]
+        self._open, self._paths = pybigtools.open, paths
+        self._files = [self._open(path) for path in paths]
         self._buffer: npt.NDArray[np.float64] = np.empty(0)
+
+    def prepare(self) -> None:
+        """Open the files again, and have their indices read."""
+        self._files = [self._open(path) for path in self._paths]
+        buffer = np.empty(1)
+        for file in self._files:
+            for chrom, length in file.chroms().items():
+                for start in np.linspace(0, length - 1, _TOUCHES).astype(int).tolist():
+                    file.values(chrom, start, start + 1, fillna=0.0, arr=buffer)
 
     def read(self, request: Request, out: Float32Array, variant: str) -> None:
         """Window by window."""
         own_bins = request.bin_size > 1 and variant == "bins of its own"
         buffer = self._buffer_of(request.n_bins if own_bins else request.binned_bp)
-        options = (
-            {"bins": request.n_bins, "exact": True, "uncovered": 0.0} if own_bins else {}
-        )
+        options = {"bins": request.n_bins, "exact": True, "uncovered": 0.0} if own_bins else {}
         for track, file in enumerate(self._files):
             for i, (chrom, start) in enumerate(_places(request)):
                 end = start + request.binned_bp

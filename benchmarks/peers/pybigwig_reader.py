@@ -12,13 +12,16 @@ class PyBigWigReader:
     """Open files. Bins are means of its values: its own ones leave uncovered bases out."""
 
     name = "pyBigWig"
-    variants = ("values(numpy=True)",)
+    variants: tuple[str, ...] = ("values(numpy=True)",)
     one_by_one = True
 
     def __init__(self, paths: list[str]) -> None:
         import pyBigWig
 
         self._files = [pyBigWig.open(path) for path in paths]
+
+    def prepare(self) -> None:
+        """Keeps no decoded data."""
 
     def read(self, request: Request, out: Float32Array, variant: str = "") -> None:
         """Window by window."""

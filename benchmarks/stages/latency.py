@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from benchmarks.made import DataSet
 from benchmarks.peers import open_peers
 from benchmarks.peers.ours import OurReader
-from benchmarks.peers.request import random_request
+from benchmarks.peers.request import Request, random_request
 from benchmarks.record import median, timed
 from bigwig_loader import BigWig
 
@@ -25,18 +27,19 @@ def latency(data: DataSet, length_bp: int = 2_114, n_windows: int = 300) -> dict
     seconds: dict[str, list[float]] = {}
     for i in range(n_windows + 1):
         chrom, start = str(request.chroms[i]), int(request.starts[i])
-        window = request.first(1)
-        window = type(request)(request.chroms[i : i + 1], request.starts[i : i + 1], length_bp)
-        calls = {
-            "ours_collection": lambda window=window: steady.read(window, out),
-            "ours_BigWig.values": lambda c=chrom, s=start: bigwig.values(c, s, s + length_bp),
+        window = Request(request.chroms[i : i + 1], request.starts[i : i + 1], length_bp)
+        calls: dict[str, Callable[[], object]] = {
+            "ours_collection": partial(steady.read, window, out),
+            "ours_BigWig.values": partial(bigwig.values, chrom, start, start + length_bp),
         }
         for peer in peers:
             for variant in peer.variants if peer.name == "figwig" else peer.variants[:1]:
                 name = f"{peer.name} ({variant})" if peer.name == "figwig" else peer.name
-                calls[name] = lambda p=peer, v=variant, w=window: p.read(w, out, v)
+                calls[name] = partial(peer.read, window, out, variant)
         names = list(calls)
         turn = i % len(names)
+        for peer in peers:
+            peer.prepare()
         for name in names[turn:] + names[:turn]:
             taken = timed(calls[name]).wall_s
             if i:  # the first calls open files and compile

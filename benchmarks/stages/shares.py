@@ -11,16 +11,25 @@ from __future__ import annotations
 
 import ctypes
 import os
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.made import DataSet
 from benchmarks.peers.ours import OurReader
 from benchmarks.peers.request import Request, random_request
 from benchmarks.record import median, timed
-from bigwig_loader.backend.cpu.library import library
+from bigwig_loader.backend.cpu.library import libdeflate_candidates, library
 from bigwig_loader.plan.blocks import SignalPlan, plan_signal
+from bigwig_loader.plan.track_index import POSITION_MASK, TrackIndex
+
+# As in cuda_kernels/host/blocks.cpp: beyond this share a block is inflated whole, and below it
+# usually a little further than the first guess.
+_WHOLE_BLOCK_SHARE = 0.9
+_OVERSHOOT_BYTES = 300
 
 
 def shares(
@@ -71,8 +80,7 @@ def _round(
     whole = timed(lambda: reader.read(request, out)).cpu_s
     after = vars(collection.reader.counts)
     counted = {name: float(after[name] - before[name]) for name in after}
-    ends = request.starts + request.length_bp
-    windows = collection.windows(request.chroms, request.starts, ends)
+    windows = reader.windows(request)
     tracks = np.arange(len(collection))
     plans: list[SignalPlan] = []
     plan_s = timed(lambda: plans.append(plan_signal(collection._index, windows, tracks))).cpu_s
@@ -94,28 +102,71 @@ def _round(
 
     read_s = timed(read_all).cpu_s
     blocks: list[bytes] = []
-    for i, buffer in enumerate(buffers):
-        base = int(offset[firsts[i]])
-        for k in range(int(firsts[i]), int(lasts[i]) + 1):
-            at = int(offset[k]) - base
+    for buffer, first, last in zip(buffers, firsts.tolist(), lasts.tolist(), strict=True):
+        for k in range(first, last + 1):
+            at = int(offset[k] - offset[first])
             blocks.append(buffer[at : at + int(n_bytes[k])])
-    share = _inflated_share(plan) if reader.name == "ours_steady" else np.ones(plan.n_blocks)
-    inflate_s = _inflate_seconds(blocks, share, int(index.buf_size.max(initial=0)))
+    stops_early = reader.name == "ours_steady"
+    share = _wanted_share(plan, index) if stops_early else np.ones(plan.n_blocks)
+    inflate_s = _inflate_seconds(blocks, share.tolist(), int(index.buf_size.max(initial=0)))
     rest = max(whole - plan_s - read_s - inflate_s, 0.0)
     seconds = {"whole": whole, "plan": plan_s, "read": read_s, "inflate": inflate_s}
     return {**seconds, "rasterize": rest}, counted
 
 
-def _inflated_share(plan: SignalPlan) -> Any:
-    """How much of each block the windows want, from its start on (as the library guesses it)."""
-    return np.ones(plan.n_blocks)
+def _wanted_share(plan: SignalPlan, index: TrackIndex) -> npt.NDArray[np.float64]:
+    """How far into each block the windows reach, of its length in bp."""
+    start = (index.start_key[plan.block] & POSITION_MASK).astype(np.int64)
+    end = (index.end_key[plan.block] & POSITION_MASK).astype(np.int64)
+    share: npt.NDArray[np.float64] = (plan.wanted_end - start) / np.maximum(end - start, 1)
+    return np.clip(share, 0, 1)
 
 
-def _inflate_seconds(blocks: list[bytes], share: Any, buf_bytes: int) -> float:
+def _inflate_seconds(blocks: list[bytes], shares: list[float], buf_bytes: int) -> float:
     """Processor time to inflate these blocks, each as far as wanted."""
     if buf_bytes == 0:
         return 0.0
-    native, produced = library(), ctypes.c_int64()
-    out = ctypes.create_string_buffer(buf_bytes + 64)
-    del native, produced, out
-    return 0.0
+    native, deflate = library(), _libdeflate()
+    out, n_out = ctypes.create_string_buffer(buf_bytes + 64), ctypes.c_int64()
+    whole_bytes = [len(zlib.decompress(block)) for block in blocks]
+    # The raw deflate data, behind the two bytes of the zlib header and before the checksum.
+    raw = [block[2:-4] for block in blocks]
+
+    def inflate() -> None:
+        for block, stream, share, n in zip(blocks, raw, shares, whole_bytes, strict=True):
+            if share >= _WHOLE_BLOCK_SHARE and deflate is not None:
+                deflate(block, len(block), out, buf_bytes)
+            else:
+                target = min(n, int(n * share) + _OVERSHOOT_BYTES)
+                native.bwl_inflate(
+                    stream, len(stream), out, buf_bytes, target, buf_bytes, ctypes.byref(n_out)
+                )
+
+    return timed(inflate).cpu_s
+
+
+def _libdeflate() -> Callable[[bytes, int, Any, int], None] | None:
+    """libdeflate's zlib inflate, where the library finds it too."""
+    for _, path in libdeflate_candidates():
+        try:
+            loaded = ctypes.CDLL(path)
+        except OSError:
+            continue
+        loaded.libdeflate_alloc_decompressor.restype = ctypes.c_void_p
+        state = ctypes.c_void_p(loaded.libdeflate_alloc_decompressor())
+        function, n = loaded.libdeflate_zlib_decompress, ctypes.c_size_t()
+
+        def inflate(
+            data: bytes,
+            n_in: int,
+            out: Any,
+            n_out: int,
+            function: Any = function,
+            state: Any = state,
+            n: Any = n,
+        ) -> None:
+            size = ctypes.c_size_t
+            function(state, data, size(n_in), out, size(n_out), ctypes.byref(n))
+
+        return inflate
+    return None

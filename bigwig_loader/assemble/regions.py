@@ -131,6 +131,10 @@ def stored_regions(
     if wanted.blacklist is not None:
         blacklist = pad(read_bed(wanted.blacklist), wanted.blacklist_buffer)
         regions = subtract(regions, blacklist)
+        # What is left of a long region may start behind the next one.
+        place = {name: at for at, name in enumerate(index.contigs.names)}
+        order = np.lexsort((regions["end"], regions["start"], regions["chrom"].map(place)))
+        regions = regions.iloc[order]
     return regions.reset_index(drop=True)
 
 

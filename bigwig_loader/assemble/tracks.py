@@ -11,8 +11,8 @@ from bigwig_loader.types import DtypeName, numpy_dtype
 
 Float64 = npt.NDArray[np.float64]
 
-# Double-precision working memory of one step; examples are smoothed in groups that fit.
-WORKING_BYTES = 64 << 20
+# Double-precision working memory of one step; examples are smoothed in groups that stay in cache.
+WORKING_BYTES = 4 << 20
 
 
 def margins(width_bp: int) -> tuple[int, int]:
@@ -31,8 +31,9 @@ def smooth_and_bin(
 
     Parameters
     ----------
-    signal : (B, L + width_bp - 1, T) float32
-        Base-resolution signal of the windows with their `margins`.
+    signal : (B, T, L + width_bp - 1) float32
+        Base-resolution signal of the windows with their `margins`; bp last, so that what is
+        averaged lies side by side in memory.
     width_bp : int
         Width of the box.
     bin_size : int
@@ -44,7 +45,7 @@ def smooth_and_bin(
     (B, L // bin_size, T) array of `dtype`
         NaN values are left out of both means; a mean of nothing is NaN.
     """
-    n_examples, padded_bp, n_tracks = signal.shape
+    n_examples, n_tracks, padded_bp = signal.shape
     n_bins = (padded_bp - width_bp + 1) // bin_size
     result = np.empty((n_examples, n_bins, n_tracks), numpy_dtype(dtype))
     # Five arrays of this size are alive at once in `moving_sum`.
@@ -54,76 +55,79 @@ def smooth_and_bin(
         for first in range(0, n_examples, group):
             part = moving_average(signal[first : first + group], width_bp)
             # By way of float32, as the kernels round.
-            result[first : first + group] = bin_mean(part, bin_size).astype(np.float32)
+            binned = bin_mean(part, bin_size).astype(np.float32)
+            result[first : first + group] = binned.swapaxes(1, 2)
     return result
 
 
 def moving_average(signal: npt.NDArray[np.floating[Any]], width_bp: int) -> Float64:
-    """Mean of every `width_bp` neighbouring values along axis 1.
+    """Mean of every `width_bp` neighbouring values along the last axis.
 
     Parameters
     ----------
-    signal : (B, M, T)
+    signal : (..., M)
     width_bp : int
         At most M.
 
     Returns
     -------
-    (B, M - width_bp + 1, T) float64
+    (..., M - width_bp + 1) float64
         NaN values are left out; NaN where there is nothing else.
     """
-    known = ~np.isnan(signal)
-    if known.all():
-        return moving_sum(signal.astype(np.float64), width_bp) / width_bp
-    total = moving_sum(np.where(known, signal, 0).astype(np.float64), width_bp)
-    return _divide(total, moving_sum(known.astype(np.float64), width_bp))
+    unknown = np.isnan(signal)
+    if not unknown.any():
+        return moving_sum(signal, width_bp) / width_bp
+    total = moving_sum(np.where(unknown, 0, signal), width_bp)
+    return _divide(total, moving_sum(~unknown, width_bp))
 
 
-def moving_sum(values: Float64, width: int) -> Float64:
-    """Sum of every `width` neighbouring values along axis 1.
+def moving_sum(values: npt.NDArray[Any], width: int) -> Float64:
+    """Sum of every `width` neighbouring values along the last axis, in double precision.
 
     The axis is cut into blocks of `width`; a box spans at most two of them, so its sum is the end
     of one running sum (from the right, in the first block) plus the end of another (from the
     left, in the second). Nothing is ever subtracted: a large value or an infinity leaves no trace
     in boxes that do not hold it, as it would with differences of one long running sum.
     """
-    n_examples, length, n_tracks = values.shape
+    *outer, length = values.shape
     n_blocks = -(-length // width)
-    blocks = np.zeros((n_examples, n_blocks, width, n_tracks))
-    blocks.reshape(n_examples, n_blocks * width, n_tracks)[:, :length] = values
-    from_left = np.cumsum(blocks, axis=2).reshape(n_examples, -1, n_tracks)
-    from_right = np.cumsum(blocks[:, :, ::-1], axis=2)[:, :, ::-1]
+    padded = np.zeros((*outer, n_blocks * width))
+    padded[..., :length] = values
+    blocks = padded.reshape(*outer, n_blocks, width)
+    from_left = np.cumsum(blocks, axis=-1).reshape(padded.shape)
+    from_right = np.cumsum(blocks[..., ::-1], axis=-1)[..., ::-1]
     # A box that starts with a block is that block's running sum from the left alone.
-    from_right[:, :, 0] = 0.0
-    from_right = from_right.reshape(n_examples, -1, n_tracks)
+    from_right[..., 0] = 0.0
+    from_right = from_right.reshape(padded.shape)
     n_boxes = length - width + 1
-    sums: Float64 = from_right[:, :n_boxes] + from_left[:, width - 1 : width - 1 + n_boxes]
+    sums: Float64 = from_right[..., :n_boxes] + from_left[..., width - 1 : width - 1 + n_boxes]
     return sums
 
 
 def bin_mean(values: Float64, bin_size: int) -> Float64:
-    """Mean of each run of `bin_size` values along axis 1, NaN left out.
+    """Mean of each run of `bin_size` values along the last axis, NaN left out.
 
     Parameters
     ----------
-    values : (B, L, T)
+    values : (..., L)
         Values beyond the last whole bin are not used.
 
     Returns
     -------
-    (B, L // bin_size, T) float64
+    (..., L // bin_size) float64
         NaN where a bin holds nothing else.
     """
     if bin_size == 1:
         return values
-    n_examples, length, n_tracks = values.shape
+    *outer, length = values.shape
     n_bins = length // bin_size
-    bins = values[:, : n_bins * bin_size].reshape(n_examples, n_bins, bin_size, n_tracks)
-    known = ~np.isnan(bins)
-    if known.all():
-        means: Float64 = bins.mean(axis=2)
+    bins = values[..., : n_bins * bin_size].reshape(*outer, n_bins, bin_size)
+    unknown = np.isnan(bins)
+    if not unknown.any():
+        means: Float64 = bins.mean(axis=-1)
         return means
-    return _divide(np.where(known, bins, 0).sum(axis=2), known.sum(axis=2).astype(np.float64))
+    known = bin_size - np.count_nonzero(unknown, axis=-1).astype(np.float64)
+    return _divide(np.where(unknown, 0, bins).sum(axis=-1), known)
 
 
 def _divide(total: Float64, count: Float64) -> Float64:

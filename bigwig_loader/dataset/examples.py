@@ -20,6 +20,10 @@ from bigwig_loader.sampling.sampler import Sampler
 from bigwig_loader.sampling.tracks import TrackIndices, TrackSampler
 
 MAX_ATTEMPTS = 1000
+# Positions of small batches are drawn for several batches in one call, so that a batch costs
+# microseconds; no more of them than can be looked through before anyone waits.
+MAX_DRAWN = 1024
+MAX_DRAWN_BP = 4 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +84,27 @@ class IndexedExamples:
         self._contig_index = np.array([known.get(n, -1) for n in sampler.contig_names], np.int32)
 
     def batches(self, epoch: int, first: int, step: int) -> Iterator[Windows]:
-        end = self.sampler.n_examples
-        for batch in range(first, self.n_batches, step):
-            stop = (batch + 1) * self.batch_size
-            stop = stop if end is None else min(stop, end)
-            yield self.windows(epoch, np.arange(batch * self.batch_size, stop))
+        wanted = range(first, self.n_batches, step)
+        at_once = max(
+            1, min(MAX_DRAWN, MAX_DRAWN_BP // self.window.sequence_length) // self.batch_size
+        )
+        for i in range(0, len(wanted), at_once):
+            run = [self._indices(batch) for batch in wanted[i : i + at_once]]
+            try:
+                windows = self.windows(epoch, np.concatenate(run))
+            except Exception:
+                # One by one, so that the batches before the bad one are delivered.
+                yield from (self.windows(epoch, indices) for indices in run)
+                continue
+            stops = np.cumsum([len(indices) for indices in run])
+            for indices, stop in zip(run, stops.tolist(), strict=True):
+                yield windows.take(slice(stop - len(indices), stop))
+
+    def _indices(self, batch: int) -> npt.NDArray[np.int64]:
+        """Indices of the examples of a batch; fewer in the last."""
+        first, end = batch * self.batch_size, self.sampler.n_examples
+        stop = first + self.batch_size
+        return np.arange(first, stop if end is None else min(stop, end))
 
     def windows(self, epoch: int, indices: npt.NDArray[np.int64]) -> Windows:
         """Sequence windows of the examples at the given indices of an epoch.

@@ -56,6 +56,7 @@ class BatchReader:
             self._signal = SignalOptions(
                 bin_size=1 if smooth else window.window_size,
                 dtype="float32" if smooth else dtype,
+                layout="BTN" if smooth else "BNT",
                 uncovered=value.default_value,
                 n_threads=n_threads,
             )

@@ -248,7 +248,7 @@ def _read_chrom_tree(
             )
     room = source.n_bytes - base
     item_bytes = key_bytes + value_bytes
-    if key_bytes == 0 or n_items * item_bytes > room:
+    if key_bytes == 0 or max(n_items, 1) * item_bytes > room:
         raise InvalidDataError(
             "chromosome tree does not fit into the file",
             path=source.path,
@@ -288,11 +288,22 @@ def _chrom_tree_leaves(
     root = header.chrom_tree_offset + CHROM_TREE_HEADER_BYTES
     leaves: list[npt.NDArray[np.void]] = [np.zeros(0, item_type)]
     stack, seen = [root], {root}
+    room = source.n_bytes
     while stack:
         offset = stack.pop()
         is_leaf, _, count = struct.unpack(f"{order}BBH", source.read(offset, 4))
         node_type = item_type if is_leaf else child_type
         items = np.frombuffer(source.read(offset + 4, count * node_type.itemsize), node_type)
+        room -= items.nbytes
+        if room < 0:
+            raise InvalidDataError(
+                "chromosome tree nodes overlap",
+                path=source.path,
+                offset=offset,
+                field="childOffset",
+                expected=f"nodes of {source.n_bytes} bytes together, the size of the file",
+                got="more",
+            )
         if is_leaf:
             leaves.append(items)
             continue

@@ -85,6 +85,7 @@ def _walk(source: Source, root: int, byte_order: str) -> npt.NDArray[Any]:
     parts = []
     stack = [root]
     seen = {root}
+    room = source.n_bytes
     while stack:
         offset = stack.pop()
         head = source.read(offset, NODE_HEADER_BYTES)
@@ -109,6 +110,16 @@ def _walk(source: Source, root: int, byte_order: str) -> npt.NDArray[Any]:
                 field="count",
                 expected=f"at most {source.n_bytes - offset - NODE_HEADER_BYTES} bytes of items",
                 got=f"{count} items of {node_type.itemsize} bytes",
+            )
+        room -= NODE_HEADER_BYTES + n_bytes
+        if room < 0:
+            raise InvalidDataError(
+                "R-tree nodes overlap",
+                path=source.path,
+                offset=offset,
+                field="childOffset",
+                expected=f"nodes of {source.n_bytes} bytes together, the size of the file",
+                got="more",
             )
         items = np.frombuffer(source.read(offset + NODE_HEADER_BYTES, n_bytes), dtype=node_type)
         if is_leaf:

@@ -127,7 +127,15 @@ class UrlSource:
             _check_range(self.path, offset, n_bytes, self.n_bytes)
         starts = [offset for offset, _ in ranges]
         ends = [offset + n_bytes for offset, n_bytes in ranges]
-        parts = self._fs.cat_ranges([self._name] * len(ranges), starts, ends)
+        try:
+            parts = self._fs.cat_ranges([self._name] * len(ranges), starts, ends, on_error="raise")
+        except (OSError, ValueError) as error:
+            raise InvalidDataError(
+                f"cannot read byte ranges: {error}",
+                path=self.path,
+                offset=starts[0],
+                hint="Is the server reachable, and does it support byte ranges?",
+            ) from error
         for (offset, n_bytes), part in zip(ranges, parts, strict=True):
             if len(part) != n_bytes:
                 raise InvalidDataError(

@@ -34,6 +34,8 @@ def split_to_budget(
     bin_size: int,
     budget_bytes: int,
     working_bytes: Callable[[SignalPlan], int],
+    *,
+    keep_tracks: bool = False,
 ) -> Iterator[Piece]:
     """Plans that together make up a request, each within `budget_bytes`.
 
@@ -49,11 +51,13 @@ def split_to_budget(
         Working memory there is, besides the output.
     working_bytes : callable
         Upper bound of the bytes a plan takes.
+    keep_tracks : bool
+        Do not halve the tracks: some of them change places (`SignalOptions.track_swap`).
 
     Raises
     ------
     InvalidInputError
-        If a single bin of one track in one window does not fit.
+        If a single bin of one track (of all, with `keep_tracks`) in one window does not fit.
     """
     n_bins = windows.length_bp // bin_size
     whole: Extent = (0, len(windows)), (0, len(tracks)), (0, n_bins)
@@ -69,10 +73,12 @@ def split_to_budget(
         if needed <= budget_bytes:
             yield Piece(slice(w0, w1), slice(t0, t1), slice(n0, n1), plan)
             continue
-        axis = next((a for a, (low, high) in enumerate(extent) if high - low > 1), None)
+        axes = (0, 2) if keep_tracks else (0, 1, 2)
+        axis = next((a for a in axes if extent[a][1] - extent[a][0] > 1), None)
         if axis is None:
+            what = f"{t1 - t0} tracks" if keep_tracks else "one track"
             raise InvalidInputError(
-                f"memory_budget is too small: one bin of one track takes {needed} bytes of "
+                f"memory_budget is too small: one bin of {what} takes {needed} bytes of "
                 f"working memory; got {budget_bytes}; give a larger budget or fewer threads"
             )
         low, high = extent[axis]

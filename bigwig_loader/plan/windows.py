@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 
+# Sums of a few positions up to here fit 64 bits.
+FAR = 1 << 60
+
 
 @dataclass(frozen=True)
 class ContigTable:
@@ -92,6 +95,11 @@ class Windows:
             )
         if self.length_bp < 1:
             raise InvalidInputError(f"windows: expected length_bp >= 1; got {self.length_bp}")
+        if len(start) and max(-start.min(), start.max(), self.length_bp) > FAR:
+            raise InvalidInputError(
+                f"windows: expected starts and lengths of a genome; got starts from {start.min()} "
+                f"to {start.max()} and {self.length_bp} bp"
+            )
         if self.reverse is not None:
             reverse = np.ascontiguousarray(self.reverse, dtype=np.bool_)
             object.__setattr__(self, "reverse", reverse)
@@ -159,6 +167,8 @@ def _integers(argument: str, values: Any) -> npt.NDArray[np.int64]:
         array = array[None]
     if array.dtype == np.int64 and array.ndim == 1:
         return array
+    if array.dtype.kind in "fu" and (np.abs(array.astype(np.float64)) > FAR).any():
+        raise InvalidInputError(f"argument {argument}: expected positions; got {array.max()}")
     if array.dtype.kind == "f" and bool((array == np.floor(array)).all()):
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu" or array.ndim != 1:

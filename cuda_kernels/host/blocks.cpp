@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "../inflate.cuh"
 #include "../section.cuh"
 #include "files.h"
 #include "libdeflate.h"
@@ -14,6 +13,8 @@ constexpr int64_t kZlibHeaderBytes = 2;
 constexpr int64_t kAdlerBytes = 4;
 // Deflate cannot expand by more (RFC 1951: 258 bytes for two bits, and a little for headers).
 constexpr int64_t kMaxExpansion = 1032;
+// Memory for what a block inflates to is taken in steps: a damaged header may claim any size.
+constexpr int64_t kFirstRoom = 1 << 20;
 // Readers in inflate.cuh work in 8-byte words; the slack keeps the fast path on to the end.
 constexpr int64_t kSlackBytes = 64;
 // A block wanted beyond this share is inflated whole: there is little left to save.
@@ -27,6 +28,11 @@ uint8_t* ensure(std::vector<uint8_t>& buffer, int64_t n_bytes) {
   }
   return buffer.data();
 }
+
+// Calls on several threads may read one block at once; they all come to the same conclusion.
+uint8_t load_state(const uint8_t* state) { return __atomic_load_n(state, __ATOMIC_RELAXED); }
+
+void store_state(uint8_t* state, uint8_t value) { __atomic_store_n(state, value, __ATOMIC_RELAXED); }
 
 bool all_zero(const uint8_t* p, int64_t n) {
   return std::all_of(p, p + n, [](uint8_t byte) { return byte == 0; });
@@ -56,8 +62,8 @@ BlockReader::~BlockReader() {
   if (libdeflate_ != nullptr) libdeflate().free_decompressor(libdeflate_);
 }
 
-InflateTables<kHostLitBits, kHostDistBits>& BlockReader::tables() {
-  if (!tables_) tables_.reset(new InflateTables<kHostLitBits, kHostDistBits>);
+HostInflateTables& BlockReader::tables() {
+  if (!tables_) tables_.reset(new HostInflateTables);
   return *tables_;
 }
 
@@ -131,8 +137,9 @@ Status BlockReader::read(int64_t read_index, BlockItems* items, BlockFailure* fa
 }
 
 Status BlockReader::decode(const Block& block, BlockItems* items) {
-  const bool trusted = request_.verify == 0 || (request_.verify == 1 && *block.state == kInOrder);
-  if (trusted && *block.state != kIrregular && !block.spans) {
+  const uint8_t state = load_state(block.state);
+  const bool trusted = request_.verify == 0 || (request_.verify == 1 && state == kInOrder);
+  if (trusted && state != kIrregular && !block.spans && block.capacity <= kFirstRoom) {
     const double span = static_cast<double>(block.end) - block.start;
     const double share = static_cast<double>(block.wanted_end - block.start) / span;
     if (share < kWholeBlockShare) return decode_start(block, items);
@@ -155,15 +162,26 @@ Status BlockReader::inflate_whole(const Block& block, const uint8_t** data, int6
     return kOk;
   }
   Status status = check_zlib(block);
-  if (status != kOk) return status;
-  uint8_t* out = ensure(inflated_, block.capacity);
-  *data = out;
+  int64_t room = std::min(block.capacity, kFirstRoom);
+  while (status == kOk) {
+    status = inflate_into(block, room, n);
+    *data = inflated_.data();
+    if (status != kTooLong || room == block.capacity) break;
+    room = std::min(block.capacity, room * 4);
+    status = kOk;
+  }
+  return status;
+}
+
+// Inflates a block of at most `room` bytes into inflated_.
+Status BlockReader::inflate_into(const Block& block, int64_t room, int64_t* n) {
+  uint8_t* out = ensure(inflated_, room);
   if (libdeflate().zlib_decompress != nullptr) {
     if (libdeflate_ == nullptr) libdeflate_ = libdeflate().alloc_decompressor();
     size_t actual = 0;
     if (libdeflate_ != nullptr &&
         libdeflate().zlib_decompress(libdeflate_, block.bytes, static_cast<size_t>(block.n_bytes),
-                                     out, static_cast<size_t>(block.capacity), &actual) == 0) {
+                                     out, static_cast<size_t>(room), &actual) == 0) {
       *n = static_cast<int64_t>(actual);
       counts_.bytes_inflated += *n;
       return kOk;
@@ -173,8 +191,8 @@ Status BlockReader::inflate_whole(const Block& block, const uint8_t** data, int6
   InflateState state;
   inflate_begin(state, block.bytes + kZlibHeaderBytes,
                 block.n_bytes - kZlibHeaderBytes - kAdlerBytes);
-  status = inflate_until(state, tables(), out, block.capacity, block.capacity + 1);
-  if (status != kOk) return fail(status, block.capacity, state.out_pos);
+  const Status status = inflate_until_host(state, tables(), out, room, room + 1);
+  if (status != kOk) return fail(status, room, state.out_pos);
   const uint32_t expected = load_u32(block.bytes + block.n_bytes - kAdlerBytes, true);
   const uint32_t got = adler32(1, out, state.out_pos);
   if (expected != got) return fail(kBadChecksum, expected, got);
@@ -215,8 +233,21 @@ Status BlockReader::decode_whole(const Block& block, BlockItems* items) {
   }
   arena_.commit(n_kept);
   *items = {kept, n_kept, order.sorted};
-  *block.state = order.sorted && n_sections == 1 ? kInOrder : kIrregular;
+  store_state(block.state, order.sorted && n_sections == 1 ? kInOrder : kIrregular);
   return kOk;
+}
+
+// Whether what has been read of a block that was never verified may be taken for all that is wanted
+// of it: its items are in order, and none that is wanted can be in a section behind this one.
+bool BlockReader::is_in_order(const Section& section, const uint8_t* items, int64_t n_items,
+                              const Block& block, int64_t high) {
+  SectionOrder order = {true, 0};
+  Interval item = {0, 0, 0.0f};
+  for (int64_t i = 0; i < n_items; ++i) {
+    item = section_item(section, items, i, block.swap);
+    check_order(item, &order);
+  }
+  return order.sorted && n_items > 0 && item.start >= high;
 }
 
 // Inflates a block in order no further than the last wanted base.
@@ -235,7 +266,7 @@ Status BlockReader::decode_start(const Block& block, BlockItems* items) {
   }
   auto inflate_to = [&](int64_t target) -> Status {
     if (!compressed) return kOk;
-    const Status status = inflate_until(state, tables(), inflated_.data(), block.capacity, target);
+    const Status status = inflate_until_host(state, tables(), inflated_.data(), block.capacity, target);
     available = state.out_pos;
     return status == kOk ? kOk : fail(status, block.capacity, available);
   };
@@ -268,6 +299,9 @@ Status BlockReader::decode_start(const Block& block, BlockItems* items) {
     goal = n_items + kStepItems;
   }
   counts_.bytes_inflated += compressed ? available : 0;
+  if (load_state(block.state) == kUnverified && !is_in_order(section, first, n_items, block, high)) {
+    return decode_whole(block, items);
+  }
 
   // In order: the last item that starts at or before `low` is the first that can reach past it.
   const int64_t from = std::max<int64_t>(

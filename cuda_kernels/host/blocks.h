@@ -4,14 +4,11 @@
 #include <vector>
 
 #include "../common.cuh"
-#include "../inflate.cuh"
+#include "../section.cuh"
+#include "inflate.h"
 #include "request.h"
 
 namespace bwl {
-
-// Table widths that measured best on the host.
-constexpr int kHostLitBits = 11;
-constexpr int kHostDistBits = 8;
 
 struct StoredItem {  // an interval as it is kept between reading and rasterizing
   uint32_t start;
@@ -88,9 +85,12 @@ class BlockReader {
   Status decode(const Block& block, BlockItems* items);
   Status decode_whole(const Block& block, BlockItems* items);
   Status decode_start(const Block& block, BlockItems* items);
+  static bool is_in_order(const Section& section, const uint8_t* items, int64_t n_items,
+                          const Block& block, int64_t high);
   Status inflate_whole(const Block& block, const uint8_t** data, int64_t* n);
+  Status inflate_into(const Block& block, int64_t room, int64_t* n);
   Status check_zlib(const Block& block);
-  InflateTables<kHostLitBits, kHostDistBits>& tables();
+  HostInflateTables& tables();
   Status fail(Status status, int64_t a, int64_t b);
 
   const BwlRequest& request_;
@@ -98,7 +98,7 @@ class BlockReader {
   std::vector<uint8_t> compressed_;
   std::vector<uint8_t> inflated_;
   void* libdeflate_ = nullptr;
-  std::unique_ptr<InflateTables<kHostLitBits, kHostDistBits>> tables_;
+  std::unique_ptr<HostInflateTables> tables_;
   BlockFailure failure_;
   ReadCounts counts_;
 };

@@ -22,6 +22,8 @@ constexpr int64_t kTileBins = 512;    // more work per bin: smaller tiles balanc
 // Short runs are written as one block of this many values; the overhang is overwritten by what
 // follows, or lies in the row's padding.
 constexpr int64_t kRunFloats = 16;
+// Irregular rows are binned by way of so many bases at a time.
+constexpr int64_t kFixedBases = 1 << 16;
 
 // Fills values[begin, end); may write up to kRunFloats - 1 values more.
 inline void fill_run(float* values, int64_t begin, int64_t end, float value) {
@@ -320,13 +322,16 @@ void Rasterizer::fill_bins(const Row& row, int64_t origin, int64_t n_bins, float
       add(std::max<int64_t>(item.start, low), std::min<int64_t>(item.end, high), item.value * scale);
     });
   } else {
-    const size_t n_bases = static_cast<size_t>(end - origin);
-    bases_.resize(n_bases);
-    bases_stored_.assign(n_bases, 0);
-    fill_fixed(row, origin, end, bases_.data(), bases_stored_.data());
-    for (int64_t base = low; base < high; ++base) {
-      const size_t at = static_cast<size_t>(base - origin);
-      if (bases_stored_[at]) add(base, base + 1, bases_[at]);
+    for (int64_t from = low; from < high; from += kFixedBases) {
+      const size_t n_bases = static_cast<size_t>(std::min(high - from, kFixedBases));
+      bases_.resize(n_bases);
+      bases_stored_.assign(n_bases, 0);
+      fill_fixed(row, from, from + static_cast<int64_t>(n_bases), bases_.data(),
+                 bases_stored_.data());
+      for (size_t at = 0; at < n_bases; ++at) {
+        const int64_t base = from + static_cast<int64_t>(at);
+        if (bases_stored_[at]) add(base, base + 1, bases_[at]);
+      }
     }
   }
   finish_until(end);

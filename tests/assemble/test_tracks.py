@@ -14,7 +14,7 @@ from bigwig_loader.types import numpy_dtype
 
 
 def signals(nan: bool) -> st.SearchStrategy[np.ndarray]:
-    shapes = st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 3))
+    shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 40))
     finite = st.floats(-1000, 1000, width=32)
     values = st.one_of(finite, st.just(np.nan)) if nan else finite
     return shapes.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=values))
@@ -27,32 +27,31 @@ def mean_of(values: np.ndarray) -> float:
 
 @given(signals(nan=False), st.data())
 def test_moving_average_equals_convolve_along_bp(signal: np.ndarray, data: st.DataObject) -> None:
-    width = data.draw(st.integers(1, signal.shape[1]))
+    width = data.draw(st.integers(1, signal.shape[2]))
     got = moving_average(signal, width)
     box = np.ones(width) / width
-    for example in range(signal.shape[0]):
-        for track in range(signal.shape[2]):
-            expected = np.convolve(signal[example, :, track].astype(np.float64), box, "valid")
-            np.testing.assert_allclose(got[example, :, track], expected, rtol=0, atol=1e-9)
+    for example, track in np.ndindex(signal.shape[:2]):
+        expected = np.convolve(signal[example, track].astype(np.float64), box, "valid")
+        np.testing.assert_allclose(got[example, track], expected, rtol=0, atol=1e-9)
 
 
 @given(signals(nan=True), st.data())
 def test_nan_is_left_out(signal: np.ndarray, data: st.DataObject) -> None:
-    width = data.draw(st.integers(1, signal.shape[1]))
-    bin_size = data.draw(st.integers(1, signal.shape[1] - width + 1))
+    width = data.draw(st.integers(1, signal.shape[2]))
+    bin_size = data.draw(st.integers(1, signal.shape[2] - width + 1))
     got = moving_average(signal, width)
-    for example, base, track in np.ndindex(got.shape):
-        expected = mean_of(signal[example, base : base + width, track])
-        np.testing.assert_allclose(got[example, base, track], expected, rtol=0, atol=1e-9)
+    for example, track, base in np.ndindex(got.shape):
+        expected = mean_of(signal[example, track, base : base + width])
+        np.testing.assert_allclose(got[example, track, base], expected, rtol=0, atol=1e-9)
     binned = bin_mean(got, bin_size)
-    for example, number, track in np.ndindex(binned.shape):
-        part = got[example, number * bin_size : (number + 1) * bin_size, track]
-        np.testing.assert_allclose(binned[example, number, track], mean_of(part), rtol=0, atol=1e-9)
+    for example, track, number in np.ndindex(binned.shape):
+        part = got[example, track, number * bin_size : (number + 1) * bin_size]
+        np.testing.assert_allclose(binned[example, track, number], mean_of(part), rtol=0, atol=1e-9)
 
 
 def test_large_values_and_infinities_leave_no_trace_outside_their_boxes() -> None:
-    signal = np.ones((1, 30, 1), np.float32)
-    signal[0, 7], signal[0, 20] = 3e38, np.inf
+    signal = np.ones((1, 1, 30), np.float32)
+    signal[0, 0, 7], signal[0, 0, 20] = 3e38, np.inf
     got = smooth_and_bin(signal, 3, 1, "float32")[0, :, 0]
     untouched = [i for i in range(28) if not ({7, 20} & set(range(i, i + 3)))]
     assert (got[untouched] == 1.0).all()
@@ -61,20 +60,22 @@ def test_large_values_and_infinities_leave_no_trace_outside_their_boxes() -> Non
 
 
 def test_meeting_infinities_are_nan_without_a_warning() -> None:
-    signal = np.array([np.inf, -np.inf, 1, 1], np.float32).reshape(1, 4, 1)
+    signal = np.array([np.inf, -np.inf, 1, 1], np.float32).reshape(1, 1, 4)
     np.testing.assert_array_equal(
         smooth_and_bin(signal, 2, 1, "float32")[0, :, 0], [np.nan, -np.inf, 1]
     )
 
 
-@pytest.mark.parametrize(("width", "expected"), [(1, (0, 0)), (2, (1, 0)), (5, (2, 2)), (6, (3, 2))])
+@pytest.mark.parametrize(
+    ("width", "expected"), [(1, (0, 0)), (2, (1, 0)), (5, (2, 2)), (6, (3, 2))]
+)
 def test_margins(width: int, expected: tuple[int, int]) -> None:
     assert margins(width) == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_dtypes_are_rounded_by_way_of_float32(dtype: str) -> None:
-    signal = np.random.default_rng(0).random((2, 24, 3), np.float32)
+    signal = np.random.default_rng(0).random((2, 3, 24), np.float32)
     full = smooth_and_bin(signal, 5, 4, "float32")
     got = smooth_and_bin(signal, 5, 4, dtype)  # type: ignore[arg-type]
     assert got.dtype == numpy_dtype(dtype)
@@ -83,7 +84,7 @@ def test_dtypes_are_rounded_by_way_of_float32(dtype: str) -> None:
 
 
 def test_small_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    signal = np.random.default_rng(1).random((7, 50, 3), np.float32)
+    signal = np.random.default_rng(1).random((7, 3, 50), np.float32)
     whole = smooth_and_bin(signal, 9, 2, "float32")
     monkeypatch.setattr(tracks, "WORKING_BYTES", 1)
     np.testing.assert_array_equal(smooth_and_bin(signal, 9, 2, "float32"), whole)

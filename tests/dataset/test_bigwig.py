@@ -101,7 +101,9 @@ def test_moving_average_runs_along_bp(
                 total = np.convolve(np.where(known, signal, 0)[:, track], box, "valid")
                 count = np.convolve(known[:, track].astype(float), box, "valid")
                 smooth = np.divide(total, count, out=np.full(40, np.nan), where=count > 0.5)
-                expected = [np.nanmean(b) if (~np.isnan(b)).any() else np.nan for b in smooth.reshape(10, 4)]
+                expected = [
+                    np.nanmean(b) if (~np.isnan(b)).any() else np.nan for b in smooth.reshape(10, 4)
+                ]
                 np.testing.assert_allclose(batch.values[i, :, track], expected, rtol=1e-5)
 
 
@@ -237,7 +239,13 @@ def test_default_length_of_an_epoch(make: MakeDataset) -> None:
     assert len(make()) == len(list(make())) == 6
 
 
-ORDERED = [("chr2", 100, 200), ("chr1", 50, 51), ("chr1", 40, 60), ("chr2", 100, 200), ("chr1", 300, 333)]
+ORDERED = [
+    ("chr2", 100, 200),
+    ("chr1", 50, 51),
+    ("chr1", 40, 60),
+    ("chr2", 100, 200),
+    ("chr1", 300, 333),
+]
 
 
 @pytest.mark.parametrize(

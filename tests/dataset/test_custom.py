@@ -61,9 +61,7 @@ def test_the_number_of_batches(make: MakeDataset) -> None:
 
 
 @pytest.mark.parametrize("super_batch_size", [None, 12])
-def test_no_item_beyond_the_epoch_is_taken(
-    make: MakeDataset, super_batch_size: int | None
-) -> None:
+def test_no_item_beyond_the_epoch_is_taken(make: MakeDataset, super_batch_size: int | None) -> None:
     walk = Walk(LISTED, 10)
     options = CUSTOM | {"batches_per_epoch": 3, "super_batch_size": super_batch_size}
     assert positions(make(**options, custom_position_sampler=walk)) == (LISTED * 2)[:12]
@@ -81,7 +79,7 @@ def test_a_generator_goes_on_in_the_next_epoch(make: MakeDataset) -> None:
 def test_a_generator_cannot_resume(make: MakeDataset) -> None:
     dataset = make(**CUSTOM, custom_position_sampler=iter(LISTED * 2))
     next(iter(dataset))
-    with pytest.raises(LoaderError, match="cannot go on at batch 1.*set_epoch"):
+    with pytest.raises(LoaderError, match=r"cannot go on at batch 1.*set_epoch"):
         next(iter(dataset))
 
 
@@ -235,7 +233,7 @@ def test_an_epoch_ends_with_the_list_of_tracks(make: MakeDataset) -> None:
         assert [b.track_indices.tolist() for b in dataset] == [[2], [1]]
     one_shot = make(custom_track_sampler=iter([[2], [1]]))
     assert len(list(one_shot)) == 2
-    with pytest.raises(LoaderError, match="custom_track_sampler.*got none in epoch 1"):
+    with pytest.raises(LoaderError, match=r"custom_track_sampler.*got none in epoch 1"):
         list(one_shot)
 
 

@@ -31,7 +31,9 @@ def starts(batches: Iterable[Batch]) -> list[list[int]]:
     return [b.starts.tolist() for b in batches]
 
 
-@pytest.mark.parametrize("kind", [{}, {"sub_sample_tracks": 2}, {"shuffle": False, "drop_last": False}])
+@pytest.mark.parametrize(
+    "kind", [{}, {"sub_sample_tracks": 2}, {"shuffle": False, "drop_last": False}]
+)
 @pytest.mark.parametrize(
     "how",
     [
@@ -47,7 +49,9 @@ def starts(batches: Iterable[Batch]) -> list[list[int]]:
 def test_batches_do_not_depend_on_how_they_are_made(
     make: MakeDataset, kind: dict[str, Any], how: dict[str, Any]
 ) -> None:
-    kind = kind | {"regions_of_interest": regions(*[("chr1", 40 * i, 40 * i + 30) for i in range(22)])}
+    kind = kind | {
+        "regions_of_interest": regions(*[("chr1", 40 * i, 40 * i + 30) for i in range(22)])
+    }
     assert_same(make(**kind, **how), make(**kind))
 
 
@@ -188,9 +192,7 @@ def test_states_of_the_same_batches_are_taken(make: MakeDataset, change: dict[st
         ({"epoch": -1}, "epoch"),
     ],
 )
-def test_broken_states_are_refused(
-    make: MakeDataset, change: dict[str, Any], message: str
-) -> None:
+def test_broken_states_are_refused(make: MakeDataset, change: dict[str, Any], message: str) -> None:
     dataset = make()
     with pytest.raises(InvalidInputError, match=message):
         dataset.load_state_dict({**dataset.state_dict(), **change})

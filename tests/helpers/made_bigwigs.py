@@ -32,9 +32,9 @@ VALUES = st.one_of(
 )
 
 
-
-
-def compressor(level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY, parts: int = 1, wbits: int = 15):
+def compressor(
+    level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY, parts: int = 1, wbits: int = 15
+):
     """A function that makes a zlib stream of `parts` deflate blocks or more."""
 
     def compress(data: bytes) -> bytes:
@@ -163,9 +163,7 @@ def requests(draw: st.DrawFn, genome: Genome, contigs: list[str], n_files: int) 
     tracks = draw(st.lists(st.integers(0, n_files - 1), min_size=1, max_size=5))
     length_bp = draw(st.one_of(st.integers(1, 200), st.just(2500)))
     clip = draw(st.sampled_from([None, None, (-1.0, 4.0)]))
-    steps = [
-        {"scale": draw(st.sampled_from([1.0, 1.0, 0.5, -3.0])), "clip": clip} for _ in tracks
-    ]
+    steps = [{"scale": draw(st.sampled_from([1.0, 1.0, 0.5, -3.0])), "clip": clip} for _ in tracks]
     if draw(st.booleans()) and draw(st.booleans()):
         steps = [
             {

@@ -1,4 +1,4 @@
-"""pyproject.toml is valid as the tools that read it see it, and says the version the package says."""
+"""pyproject.toml is valid as its readers see it, and one version is told everywhere."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class CpuBackend:
         details = {
             "inflate": native.use_libdeflate(self._library),
             "threads": str(self.n_threads),
-            "library": str(native.LIBRARY),
+            "library": str(native.library_path()),
         }
         return BackendStatus("cpu", self._reason, details)
 

@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import functools
 import importlib.util
+import os
 import sys
 from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_void_p
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from bigwig_loader.errors import BackendUnavailableError
 
 LIBRARY = Path(__file__).parents[2] / "_native" / "libbigwig_loader_cpu.so"
+# Another build of the library to load instead, e.g. one with sanitizers; for tests.
+LIBRARY_VARIABLE = "BIGWIG_LOADER_LIBRARY"
 
 
 def _struct(name: str, doc: str, layout: str) -> type[ctypes.Structure]:
@@ -90,6 +93,11 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
 }
 
 
+def library_path() -> Path:
+    """Where the library is: in the package, unless ``BIGWIG_LOADER_LIBRARY`` names another one."""
+    return Path(os.environ.get(LIBRARY_VARIABLE) or LIBRARY)
+
+
 @functools.cache
 def library() -> ctypes.CDLL:
     """The loaded library; loaded on the first call.
@@ -100,7 +108,7 @@ def library() -> ctypes.CDLL:
         If it is missing or belongs to another version of the package.
     """
     try:
-        loaded = ctypes.CDLL(str(LIBRARY))
+        loaded = ctypes.CDLL(str(library_path()))
     except OSError as error:
         raise BackendUnavailableError(
             f"the CPU library cannot be loaded: {error}. "
@@ -113,7 +121,7 @@ def library() -> ctypes.CDLL:
     sizes = ctypes.sizeof(SignalIndex), ctypes.sizeof(SignalRequest)
     if (loaded.bwl_index_bytes(), loaded.bwl_request_bytes()) != sizes:
         raise BackendUnavailableError(
-            f"{LIBRARY} was built from another version of the sources. "
+            f"{library_path()} was built from another version of the sources. "
             "Build it again with `pip install .` (or `pip install -e .`)"
         )
     use_libdeflate(loaded)
@@ -136,8 +144,12 @@ def libdeflate_candidates() -> list[tuple[str, str]]:
     return found
 
 
+@functools.cache
 def use_libdeflate(loaded: ctypes.CDLL) -> str:
-    """Give the library its libdeflate; returns what was found."""
+    """Give the library its libdeflate; returns what was found.
+
+    Done once: other threads may be reading when somebody asks for a backend's status.
+    """
     for what, path in libdeflate_candidates():
         if loaded.bwl_use_libdeflate(path.encode()):
             return f"libdeflate ({what})"

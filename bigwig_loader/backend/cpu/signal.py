@@ -30,6 +30,8 @@ _SPARE_FILES = 128
 _THREAD_BYTES = 1 << 20
 _ITEM_BYTES = 12
 _BLOCK_BYTES = 128  # the plan's arrays and the kept block's record
+# Deflate cannot expand by more (cuda_kernels/host/blocks.cpp).
+_MAX_EXPANSION = 1032
 # Plans that take less than this for certain are not looked at more closely.
 _SMALL_BYTES = 16 << 20
 
@@ -56,6 +58,9 @@ class CpuSignalReader:
         remote = any(is_url(path) for path in index.paths)
         self._sources = [open_source(path) for path in index.paths] if remote else []
         self._largest_block = int(index.buf_size.max(initial=0))
+        if self._largest_block > _SMALL_BYTES:  # a damaged header, or blocks as large as that
+            most = int(index.n_bytes.max(initial=0)) * _MAX_EXPANSION
+            self._largest_block = min(self._largest_block, most)
         paths = (c_char_p * index.n_tracks)(*(os.fsencode(path) for path in index.paths))
         self._files = self._library.bwl_files_open(
             paths, index.file_bytes.ctypes.data, index.n_tracks, _open_files_limit()
@@ -87,6 +92,11 @@ class CpuSignalReader:
         out: npt.NDArray[Any],
     ) -> None:
         """Read, inflate and rasterize a plan into `out`."""
+        if not out.flags.behaved or any(stride % out.itemsize for stride in out.strides):
+            raise InvalidInputError(
+                "argument out: expected a writable array with strides of whole items; "
+                f"got writeable={out.flags.writeable}, strides of {out.strides} bytes"
+            )
         by_bin = out.strides if options.layout == "BNT" else (out.strides[0], *out.strides[:0:-1])
         stride_window, stride_bin, stride_track = (s // out.itemsize for s in by_bin)
         swap = None if options.track_swap is None else np.array(options.track_swap, np.int32)
@@ -120,6 +130,11 @@ class CpuSignalReader:
             )
         finally:
             self._library.bwl_intervals_free(kept)
+        offset = self._index.offset[plan.block]
+        if (offset[1:] < offset[:-1]).any():  # blocks stand by start in the index
+            track = self._index.track_of(plan.block)
+            order = np.lexsort((offset.repeat(n_per_block), track.repeat(n_per_block)))
+            start, end, value = start[order], end[order], value[order]
         return start, end, value
 
     @contextmanager
@@ -212,10 +227,13 @@ class CpuSignalReader:
         if 0 < at_most < _SMALL_BYTES:
             return at_most + fixed
         index, block = self._index, plan.block
-        sizes = np.maximum(index.buf_size[index.track_of(block)], index.n_bytes[block])
+        track = index.track_of(block)
+        # A damaged leaf may claim any size; what lies past the end of the file is never read.
+        stored = np.minimum(index.n_bytes[block], index.file_bytes[track])
+        sizes = np.maximum(index.buf_size[track], stored)
         # Nor are there more items than bases wanted, unless they overlap.
         items = np.minimum(plan.wanted_end - plan.wanted_start, sizes // 4)
-        largest_read = int(index.n_bytes[block].max(initial=0))
+        largest_read = int(stored.max(initial=0))
         return int(items.sum()) * _ITEM_BYTES + fixed + n_threads * largest_read
 
     def close(self) -> None:
