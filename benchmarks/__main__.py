@@ -81,10 +81,10 @@ def _stages(size: Size, sets: list[DataSet], results: Results) -> None:
     from benchmarks.stages.shares import shares
 
     realistic, n_tracks = sets[0], _some(size, 16)
-    n_windows = 20 if size is TINY else 300
+    n_rounds = 2 if size is TINY else 15
     for data in sets[:2]:
         with _shown(f"latency of one window, {data.name}"):
-            results.add(latency(data, n_windows=n_windows))
+            results.add(latency(data, n_rounds=n_rounds))
     with _shown(f"opening {size.open_files} files"):
         for row in opening(realistic, size.open_files):
             results.add(row)
@@ -102,13 +102,15 @@ def _stages(size: Size, sets: list[DataSet], results: Results) -> None:
 
 def _compare(size: Size, data: DataSet, results: Results) -> None:
     wanted = size.large_blocks if data.block == "32 KB" else size.cells
+    if data.stretch is not None:
+        wanted = grid.REAL
     cells, too_large = wanted.cells()
-    longest = max(data.contigs.values())
+    longest = max(end - start for start, end in data.places.values())
     too_long = [cell for cell in cells if cell.length_bp > longest]
     cells = [cell for cell in cells if cell.length_bp <= longest]
     left_out = (
         (too_large, f"the result at base resolution is above {wanted.max_gb:g} GB"),
-        (too_long, "the window is longer than the made contigs"),
+        (too_long, "windows longer than the stretches with data"),
     )
     for some, reason in left_out:
         if some:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,25 @@ from pathlib import Path
 import numpy as np
 
 from bigwig_loader._bigwig_writer import write_bigwig
+from bigwig_loader.formats.bigwig import read_bigwig_index
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED_TOOL = REPOSITORY.parent / "shared" / "tools" / "make_bench_data.py"
+SHARED = REPOSITORY.parent / "shared"
+SHARED_TOOL = SHARED / "tools" / "make_bench_data.py"
+_REAL = (
+    (
+        "real_encode",
+        "bigwig_derived/ENCFF826FLP_chr22_36-38Mb.pybigtools.bw",
+        "1024 items",
+        ("chr22", 36_000_000, 38_000_000),
+    ),
+    (
+        "real_h3k4me3",
+        "bigwig/CoolBox__bigwig_chr9_4000000_6000000_K562_H3K4me3.bigwig",
+        "32 KB",
+        ("chr9", 4_000_000, 6_000_000),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class DataSet:
         Size of a data block.
     genome : str, optional
         FASTA on the same coordinates.
+    stretch : (chrom, start, end), optional
+        Where the data lies, if not everywhere.
     """
 
     name: str
@@ -43,6 +62,14 @@ class DataSet:
     note: str
     block: str = "1024 items"
     genome: str | None = None
+    stretch: tuple[str, int, int] | None = None
+
+    @property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Where windows are drawn from: start and end by contig."""
+        if self.stretch is not None:
+            return {self.stretch[0]: self.stretch[1:]}
+        return {name: (0, length) for name, length in self.contigs.items()}
 
     def tracks(self, n_tracks: int) -> list[str]:
         """Paths of `n_tracks` files; beyond those that differ, hard links under other names.
@@ -122,6 +149,8 @@ def make_all(folder: Path, scale: Scale) -> list[DataSet]:
     else:
         realistic = _example(folder / "example", scale)
     sets = [realistic, _large_blocks(folder / "blocks_32kb", realistic)]
+    if scale.use_shared:
+        sets += _real(folder / "real")
     sets += [_fixed(folder / f"items_{bp}bp", bp, scale) for bp in scale.items_bp]
     return sets
 
@@ -165,6 +194,24 @@ def _example(folder: Path, scale: Scale) -> DataSet:
     note = "bigwig_loader.example_data.make_example_data"
     paths = tuple(map(str, data.bigwigs))
     return DataSet("realistic", paths, contigs, note, genome=str(data.reference_genome))
+
+
+def _real(folder: Path) -> list[DataSet]:
+    """Real files with a stretch of data, from the material beside the repository."""
+    sets = []
+    for name, path, block, stretch in _REAL:
+        source = SHARED / "data" / path
+        if not source.exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = folder / source.name  # links are made beside it
+        if not copy.exists():
+            shutil.copyfile(source, copy)
+        contig = read_bigwig_index(copy)
+        contigs = dict(zip(contig.contig_names, contig.contig_lengths.tolist(), strict=True))
+        note = f"real: {path}, {stretch[0]}:{stretch[1]}-{stretch[2]}"
+        sets.append(DataSet(name, (str(copy),), contigs, note, block=block, stretch=stretch))
+    return sets
 
 
 def _large_blocks(folder: Path, source: DataSet, n_files: int = 4) -> DataSet:

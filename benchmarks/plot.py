@@ -15,7 +15,12 @@ _STYLES = {
     "pybigtools": ("pybigtools", "#38761d", "^", "-"),
     "pyBigWig": ("pyBigWig", "#666666", "D", "-"),
 }
-_TITLES = {"realistic": "realistic tracks", "blocks_32kb": "realistic tracks, 32-KB blocks"}
+_TITLES = {
+    "realistic": "realistic tracks",
+    "blocks_32kb": "realistic tracks, 32-KB blocks",
+    "real_encode": "ENCODE, chr22:36-38 Mb",
+    "real_h3k4me3": "H3K4me3, chr9:4-6 Mb, 32-KB blocks",
+}
 _BATCH = 64
 _COLUMNS = 3
 
@@ -45,7 +50,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> Path | None:
     figure.suptitle(
         f"{n_tracks} tracks, base resolution, random windows never read before, batches of up to "
         f"{_BATCH}\n{environment['cpu']}, {environment['cores']} cores; numbers: times as fast as "
-        "figwig and pybigtools",
+        "figwig (above) and pybigtools (below)",
         fontsize=10,
     )
     handles, labels = axes.flat[0].get_legend_handles_labels()

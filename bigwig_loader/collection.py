@@ -119,6 +119,11 @@ class BigWigCollection:
         return self._index.contigs
 
     @property
+    def transforms(self) -> tuple[TrackTransform, ...]:
+        """What is done to the values of each track."""
+        return tuple(self._transforms)
+
+    @property
     def reader(self) -> SignalReader:
         """The open files; opened on first use in each process."""
         if self._reader is None or self._reader_pid != os.getpid():

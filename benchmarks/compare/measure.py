@@ -1,17 +1,19 @@
 """How one cell is measured.
 
 In every round all readers read the same windows, which are new to all of them, one reader after
-the other, in an order that turns from round to round. A ratio is taken within a round; what is
-reported is the median over the rounds, so that what disturbs a machine for longer than a round
-disturbs all readers alike.
+the other in random order. Small batches are read several to a round, all of them different, so that
+a reader is not always timed with cold caches of the processor. A ratio is taken within a round;
+what is reported is the median over the rounds, so that what disturbs a machine for longer than a
+round disturbs all readers alike.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,13 @@ from benchmarks.record import Timing, median, timed
 
 # float32 means of 32 values, in whatever order a reader adds them.
 BIN_RTOL, BIN_ATOL = 1e-5, 1e-5
-_MAX_ROUNDS = 60
-# Size of the request by which variants are compared and values checked.
-_TRIAL_MBP = 8.0
+_MAX_ROUNDS = 40
+# A reader is timed over at least so long in a round, or over so many batches.
+_ROUND_S = 0.003
+_MAX_CALLS = 20
+# Size of the request by which variants are compared and values checked: bases, and windows read.
+_TRIAL_BP = 6_000_000
+_TRIAL_WINDOWS = 800
 
 
 class NotEqualError(AssertionError):
@@ -73,6 +79,16 @@ class Contest:
         self.first = OurReader(paths, "first")
         self.ours: tuple[OurReader, ...] = (self.first, self.steady)
         self.peers: list[Reader] = open_peers(paths)
+        self._warm_up(n_tracks)
+
+    def _warm_up(self, n_tracks: int) -> None:
+        """The first call of a reader loads indices, and compiles."""
+        length_bp = min(end - start for start, end in self.data.places.values()) // 2
+        request = random_request(self.data.places, min(length_bp, 1_000), 1, 1, [0])
+        out = np.empty((1, request.length_bp, n_tracks), np.float32)
+        for peer in self.peers:
+            for variant in peer.variants(1):
+                peer.read(request, out, variant)
 
     def measure(self, cell: Cell, effort: Effort, raw: bool = False) -> dict[str, Any]:
         """Check that all readers agree, then time them; a row for the results."""
@@ -80,14 +96,13 @@ class Contest:
         def windows(round_number: int) -> Request:
             # The seed differs from cell to cell, too.
             seed = [round_number, *vars(cell).values()]
-            return random_request(
-                self.data.contigs, cell.length_bp, cell.batch, cell.bin_size, seed
-            )
+            return random_request(self.data.places, cell.length_bp, cell.batch, cell.bin_size, seed)
 
         shape = (cell.batch, cell.length_bp // cell.bin_size, cell.tracks)
         out = np.zeros(shape, np.float32)
         sizes, variants, guesses = self._trial(windows(0), out, effort)
-        n_rounds = int(effort.cell_s / max(sum(guesses.values()), 1e-9))
+        n_calls = min(max(int(_ROUND_S / min(guesses.values())), 1), _MAX_CALLS)
+        n_rounds = int(effort.cell_s / (n_calls * sum(guesses.values())))
         n_rounds = min(max(n_rounds, effort.min_rounds), _MAX_ROUNDS)
         readers: list[Reader] = [*self.ours, *self.peers]
 
@@ -97,13 +112,19 @@ class Contest:
         def read_raw(reader: Reader, request: Request) -> None:
             reader.read_raw(request, variants[reader.name])
 
-        times = self._rounds(readers, map(windows, range(1, n_rounds + 1)), sizes, read)
+        numbers = count(1)
+
+        def rounds(n: int) -> Iterator[list[Request]]:
+            return ([windows(next(numbers)) for _ in range(n_calls)] for _ in range(n))
+
+        times = self._rounds(readers, rounds(n_rounds), sizes, read)
         row: dict[str, Any] = {
             "kind": "compare",
             "data": self.data.name,
             "block": self.data.block,
             **cell.as_row(),
             "rounds": n_rounds,
+            "batches_per_round": n_calls,
             "equal": True,
             "block_reuse": round(self.steady.block_reuse(windows(1)), 3),
             "readers": {
@@ -118,8 +139,7 @@ class Contest:
         }
         if raw:
             n_raw = max(effort.min_rounds, n_rounds // 3)
-            fresh = map(windows, range(_MAX_ROUNDS + 1, _MAX_ROUNDS + 1 + n_raw))
-            raw_times = self._rounds(readers, fresh, sizes, read_raw)
+            raw_times = self._rounds(readers, rounds(n_raw), sizes, read_raw)
             row["raw"] = {name: _summary(t, cell) for name, t in raw_times.items()}
         return row
 
@@ -127,28 +147,25 @@ class Contest:
         self, request: Request, out: Float32Array, effort: Effort
     ) -> tuple[dict[str, int], dict[str, str], dict[str, float]]:
         """Compare values, and find the variant, the share of a batch and a guess of the time."""
-        trial = request.first(max(1, int(_TRIAL_MBP * 1e6 / (out.shape[2] * request.length_bp))))
+        n_tracks = out.shape[2]
+        n_trial = min(_TRIAL_BP // (n_tracks * request.length_bp), _TRIAL_WINDOWS // n_tracks)
+        trial = request.first(max(1, n_trial))
         expected = np.empty((len(trial), *out.shape[1:]), np.float32)
         sizes, variants, guesses = {}, {}, {}
         for ours in self.ours:
             ours.prepare()
-            ours.read(trial, expected)
-            ours.prepare()
             taken = timed(partial(ours.read, trial, expected)).wall_s
-            sizes[ours.name], variants[ours.name] = len(request), ours.variants[0]
+            sizes[ours.name], variants[ours.name] = len(request), ours.variants(1)[0]
             guesses[ours.name] = taken * len(request) / len(trial)
         for peer in self.peers:
             part = trial.first(1) if peer.one_by_one else trial
             seconds = {}
-            for variant in peer.variants:
+            for variant in peer.variants(request.bin_size):
                 peer.prepare()
                 got = out[: len(part)]
                 got[:] = -1
-                peer.read(part, got, variant)
+                seconds[variant] = timed(partial(peer.read, part, got, variant)).wall_s
                 _check_equal(got, expected[: len(part)], peer.name, variant, request)
-                peer.prepare()
-                again = timed(partial(peer.read, part, got, variant))
-                seconds[variant] = again.wall_s
             best = min(seconds, key=lambda variant: seconds[variant])
             variants[peer.name] = best
             size, taken = len(request), seconds[best] * len(request) / len(part)
@@ -161,19 +178,26 @@ class Contest:
     def _rounds(
         self,
         readers: list[Reader],
-        requests: Iterable[Request],
+        rounds: Iterable[list[Request]],
         sizes: dict[str, int],
         work: Callable[[Reader, Request], None],
     ) -> dict[str, list[Timing]]:
         times: dict[str, list[Timing]] = {reader.name: [] for reader in readers}
-        for number, request in enumerate(requests):
-            turn = number % len(readers)
-            for reader in readers[turn:] + readers[:turn]:
-                part = request.first(sizes[reader.name])
+        order = np.random.default_rng(11)
+        for requests in rounds:
+            for i in order.permutation(len(readers)).tolist():
+                reader, size = readers[i], sizes[readers[i].name]
+                parts = [request.first(size) for request in requests]
                 reader.prepare()
-                taken = timed(partial(work, reader, part))
-                whole = len(request) / len(part)
-                times[reader.name].append(Timing(taken.wall_s * whole, taken.cpu_s * whole))
+
+                def work_all(reader: Reader = reader, parts: list[Request] = parts) -> None:
+                    for part in parts:
+                        work(reader, part)
+
+                taken = timed(work_all)
+                # Of one whole batch.
+                share = len(requests[0]) / size / len(requests)
+                times[reader.name].append(Timing(taken.wall_s * share, taken.cpu_s * share))
         return times
 
 

@@ -24,15 +24,15 @@ class Reader(Protocol):
     Attributes
     ----------
     name : str
-    variants : tuple of str
-        Ways to do it; the quickest one counts.
     one_by_one : bool
         Whether it reads one window per call, so that a part of a batch stands for all of it.
     """
 
     name: str
-    variants: tuple[str, ...]
     one_by_one: bool
+
+    def variants(self, bin_size: int) -> tuple[str, ...]:
+        """Ways to do it; the quickest one counts."""
 
     def prepare(self) -> None:
         """Before every measurement, untimed: forget decoded data, so that none is served again."""

@@ -23,11 +23,13 @@ class FigwigReader:
 
         self._read_bigwig = figwig.read_bigwig
         self._files = [figwig.BigWigReader(path) for path in paths]
-        jobs = sorted({1, _available(), _DEFAULT_JOBS})
-        self.variants = tuple(f"{how}, n_jobs={n}" for how in ("together", "by file") for n in jobs)
-        if len(paths) == 1:
-            self.variants = tuple(v for v in self.variants if v.startswith("by file"))
         self._buffer: Float32Array = np.empty(0, np.float32)
+
+    def variants(self, bin_size: int) -> tuple[str, ...]:
+        """All files in one call or one after the other; one thread, all cores, or its default."""
+        jobs = sorted({1, _available(), _DEFAULT_JOBS})
+        ways = ("together", "by file") if len(self._files) > 1 else ("by file",)
+        return tuple(f"{way}, n_jobs={n}" for way in ways for n in jobs)
 
     def prepare(self) -> None:
         """Keeps no decoded data."""

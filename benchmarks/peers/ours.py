@@ -27,7 +27,6 @@ class OurReader:
     n_threads : int, optional
     """
 
-    variants: tuple[str, ...] = ("all threads",)
     one_by_one = False
 
     def __init__(self, paths: list[str], state: str, n_threads: int | None = None) -> None:
@@ -37,6 +36,10 @@ class OurReader:
         self._raw_out: Float32Array = np.empty(0, np.float32)
         if state == "steady":
             self._read_everything()
+
+    def variants(self, bin_size: int) -> tuple[str, ...]:
+        """One call on all threads."""
+        return ("all threads",)
 
     def prepare(self) -> None:
         """In the state "first": forget which blocks were verified."""

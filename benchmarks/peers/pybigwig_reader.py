@@ -12,13 +12,16 @@ class PyBigWigReader:
     """Open files. Bins are means of its values: its own ones leave uncovered bases out."""
 
     name = "pyBigWig"
-    variants: tuple[str, ...] = ("values(numpy=True)",)
     one_by_one = True
 
     def __init__(self, paths: list[str]) -> None:
         import pyBigWig
 
         self._files = [pyBigWig.open(path) for path in paths]
+
+    def variants(self, bin_size: int) -> tuple[str, ...]:
+        """Its values as an array."""
+        return ("values(numpy=True)",)
 
     def prepare(self) -> None:
         """Keeps no decoded data."""

@@ -47,12 +47,17 @@ class Request:
 
 
 def random_request(
-    contigs: dict[str, int], length_bp: int, n_windows: int, bin_size: int, seed: list[int]
+    places: dict[str, tuple[int, int]],
+    length_bp: int,
+    n_windows: int,
+    bin_size: int,
+    seed: list[int],
 ) -> Request:
-    """Windows drawn evenly from all places that a window fits into."""
+    """Windows drawn evenly from all positions inside [start, end) of some contigs."""
     rng = np.random.default_rng(seed)
-    room = {name: length - length_bp for name, length in contigs.items() if length >= length_bp}
-    names, rooms = np.array(list(room)), np.array(list(room.values()))
-    which = rng.choice(len(names), n_windows, p=(rooms + 1) / (rooms + 1).sum())
-    starts = (rng.random(n_windows) * (rooms[which] + 1)).astype(np.int64)
-    return Request(names[which], starts, length_bp, bin_size)
+    names = [name for name, (start, end) in places.items() if end - start >= length_bp]
+    lows = np.array([places[name][0] for name in names])
+    rooms = np.array([places[name][1] for name in names]) - lows - length_bp + 1
+    which = rng.choice(len(names), n_windows, p=rooms / rooms.sum())
+    starts = lows[which] + (rng.random(n_windows) * rooms[which]).astype(np.int64)
+    return Request(np.array(names)[which], starts, length_bp, bin_size)

@@ -22,6 +22,7 @@ def one_hot(
     assert data.genome is not None
     genome = Genome(data.genome).load()
     lengths = {name: min(genome.contigs[name], length) for name, length in data.contigs.items()}
+    places = {name: (0, length) for name, length in lengths.items()}
     contigs = ContigTable(tuple(lengths), np.array(list(lengths.values())))
     letters = {
         name: np.frombuffer(genome.sequence(name, 0, length).encode(), np.uint8)
@@ -46,7 +47,7 @@ def one_hot(
 
     seconds: dict[str, list[float]] = {"ours": [], "numpy": []}
     for number in range(rounds + 1):
-        request = random_request(lengths, length_bp, batch, 1, [23, number])
+        request = random_request(places, length_bp, batch, 1, [23, number])
         for name, work in (("ours", with_ours), ("numpy", with_numpy)):
             taken = timed(work).wall_s
             if number:

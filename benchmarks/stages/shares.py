@@ -46,7 +46,7 @@ def shares(
             parts: dict[str, list[float]] = {}
             counts: dict[str, list[float]] = {}
             for number in range(rounds):
-                request = random_request(data.contigs, length_bp, batch, 1, [31, number])
+                request = random_request(data.places, length_bp, batch, 1, [31, number])
                 measured, counted = _round(reader, request, out, files)
                 for name, value in measured.items():
                     parts.setdefault(name, []).append(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -113,8 +114,11 @@ def bench(ctx: typer.Context) -> None:
         arguments.remove("--full")
     elif "--quick" not in arguments:
         arguments.append("--quick")
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    raise typer.Exit(subprocess.run(command, cwd=checkout, check=False).returncode)
+    # In the caller's folder, so that paths mean what they say; modules of that folder do not count.
+    command = [sys.executable, "-P", "-m", "benchmarks", *arguments]
+    paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 def _checkout() -> Path | None:

@@ -143,9 +143,9 @@ class BigWigDataset:
     -----
     Every batch has memory of its own and is never written to again.
 
-    Iteration starts at the current position: the beginning of the epoch, or, after a loop that was
-    left early or `load_state_dict`, behind the last batch delivered. A full pass moves on to the
-    next epoch. `set_epoch` goes to the beginning of any epoch.
+    Each iteration is an epoch of its own: epoch 0 first, then the next one, also after a loop that
+    was left early. `set_epoch` chooses another; after `load_state_dict`, the next iteration is the
+    rest of the epoch that was saved.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class BigWigDataset:
         self._examples, self._n_left_out = self._builder.build(self._sampling)
         self._custom_tracks = custom_track_sampler
         self._tracks = self._track_sampler()
-        self._fingerprint = self._make_fingerprint(source)
+        self._fingerprint = self._make_fingerprint()
         self._progress = Progress()
 
     @property
@@ -263,10 +263,9 @@ class BigWigDataset:
         return n_batches
 
     def __iter__(self) -> BatchIterator:
-        """The rest of the current epoch; the next epoch where this one was delivered in full."""
+        """The next epoch from its beginning; after `load_state_dict`, the rest of that epoch."""
         epoch, batch = self._progress.epoch, self._progress.batch
-        n_batches = self._examples.n_batches
-        if n_batches is not None and batch >= n_batches and not self._progress.resumed:
+        if batch and not self._progress.resumed:
             epoch, batch = epoch + 1, 0
         self._progress = Progress(epoch, batch)
         return BatchIterator(
@@ -344,7 +343,7 @@ class BigWigDataset:
         assert custom is not None
         return ListedTracks(custom, self.collection.n_tracks)
 
-    def _make_fingerprint(self, source: SourceOptions) -> dict[str, Any]:
+    def _make_fingerprint(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
         for group in (self._window, self._sampling, self._batch):
             options |= dataclasses.asdict(group)
@@ -359,7 +358,7 @@ class BigWigDataset:
             "sequence_encoder": getattr(encoder, "__qualname__", type(encoder).__name__)
             if callable(encoder)
             else encoder,
-            "scale": None if source.scale is None else digest(source.scale),
+            "transforms": None if collection is None else digest(collection.transforms),
             "tracks": None if collection is None else digest(*collection.track_names),
             "contigs": None if genome is None else digest(*sorted(genome.contigs.items())),
             "custom_track_sampler": None if custom is None else type(custom).__name__,

@@ -51,7 +51,7 @@ def train(
 
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1e-2, total_steps=len(dataset), pct_start=0.15
+        optimizer, max_lr=1e-2, total_steps=len(dataset), pct_start=0.05
     )
     columns = (
         progress.TextColumn("training"),
@@ -71,6 +71,7 @@ def train(
             loss = poisson_loss(model(batch.sequences), batch.values)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             losses.append(loss.item())

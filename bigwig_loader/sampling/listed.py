@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,3 @@ def _pair(item: Any, number: int) -> tuple[str, int]:
     if not -(1 << 63) <= int(position) < 1 << 63:
         raise malformed
     return str(chrom), int(position)
-
-
-def known_length(iterable: object) -> int | None:
-    """Number of items where that is known without walking through them."""
-    return len(iterable) if isinstance(iterable, Sized) else None

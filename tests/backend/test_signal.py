@@ -66,7 +66,7 @@ class TestAgainstOracle:
     def _device(self, backend: str) -> None:
         self.backend = backend
 
-    @settings(max_examples=300, phases=AS_FOUND)
+    @settings(max_examples=200, phases=AS_FOUND)
     @given(cases())
     def test_any_file_any_request(self, case: Case) -> None:
         data, request = case
@@ -256,11 +256,12 @@ def test_rounding_is_to_nearest_even(tmp_path: Path, read: Read, dtype: str) -> 
     rng = np.random.default_rng(3)
     values = rng.integers(0, 1 << 32, 4_000, dtype=np.uint32).view(np.float32)
     data = {"a": (np.arange(4_000), np.arange(1, 4_001), values)}
-    path = write_bigwig(tmp_path / "a.bw", {"a": 4_000}, data)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        path = write_bigwig(tmp_path / "a.bw", {"a": 4_000}, data)
         want = values.astype(oracle.DTYPES[dtype])
     got = read(path, [("a", 0)], 4_000, dtype=dtype)[0, :, 0]
-    np.testing.assert_array_equal(got, want)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.astype(np.float32), want.astype(np.float32))
 
 
 def test_output_index_past_32_bits(tmp_path: Path, backend: str) -> None:
@@ -355,7 +356,7 @@ def test_damage_is_reported_with_file_offset_and_region(
     at = path.stat().st_size - len(bad.stored or b"")
     with OpenFiles([path], backend) as files:
         assert to_numpy(files.read(Request([("a", 0, False)], 20, [0]))).sum() == 10
-        with pytest.raises(InvalidDataError, match="does not inflate.*a:21-25") as caught:
+        with pytest.raises(InvalidDataError, match=r"does not inflate.*a:21-25") as caught:
             files.read(Request([("a", 21, False)], 4, [0]), n_threads=n_threads)
         assert (caught.value.path, caught.value.offset) == (str(path), at)
 

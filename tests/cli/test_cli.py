@@ -294,4 +294,4 @@ def test_bench_runs_the_benchmarks(
     monkeypatch.setattr(data, "_checkout", lambda: REPOSITORY)
     monkeypatch.setattr(data.subprocess, "run", fake)
     assert run("bench", *given).exit_code == 3
-    assert seen == [[sys.executable, "-m", "benchmarks", *passed]]
+    assert seen == [[sys.executable, "-P", "-m", "benchmarks", *passed]]

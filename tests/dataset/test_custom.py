@@ -79,6 +79,7 @@ def test_a_generator_goes_on_in_the_next_epoch(make: MakeDataset) -> None:
 def test_a_generator_cannot_resume(make: MakeDataset) -> None:
     dataset = make(**CUSTOM, custom_position_sampler=iter(LISTED * 2))
     next(iter(dataset))
+    dataset.load_state_dict(dataset.state_dict())
     with pytest.raises(LoaderError, match=r"cannot go on at batch 1.*set_epoch"):
         next(iter(dataset))
 
@@ -89,7 +90,8 @@ def test_streams_resume_and_shard(make: MakeDataset) -> None:
 
     whole = positions(dataset())
     first = dataset()
-    taken = positions([next(iter(first)), next(iter(first))])
+    iterator = iter(first)
+    taken = positions([next(iterator), next(iterator)])
     resumed = dataset()
     resumed.load_state_dict(first.state_dict())
     assert taken + positions(resumed) == whole == LISTED * 3

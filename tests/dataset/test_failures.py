@@ -75,6 +75,7 @@ def test_the_state_stays_before_the_damage(make: MakeDataset, damaged: Path) -> 
     with pytest.raises(LoaderError):
         list(dataset)
     assert (dataset.state_dict()["epoch"], dataset.state_dict()["batch"]) == (0, 3)
+    dataset.load_state_dict(dataset.state_dict())
     with pytest.raises(LoaderError, match="batch 3 of epoch 0"):
         next(iter(dataset))
 

@@ -201,7 +201,7 @@ def test_interrupt_while_waiting() -> None:
         # To the process, as a terminal does it, not to this thread.
         threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
         gate.wait(timeout=60)
-        yield 1
+        yield from Endless()
 
     items = prefetch(never())
     with pytest.raises(KeyboardInterrupt):
@@ -253,6 +253,25 @@ def test_interpreter_exit(ending: str, code: int) -> None:
     assert "thread" not in done.stderr.lower()
     if code == 0:
         assert done.stderr == ""
+
+
+def test_interpreter_exit_waits_for_the_item_being_made() -> None:
+    """Otherwise the thread could run on in memory that is being taken down."""
+    ending = """
+def slow():
+    yield 1
+    time.sleep(0.5)
+    print("made")
+    yield 2
+import time
+items = Prefetcher(slow(), 2)
+next(items)
+"""
+    script = SCRIPT.format(repository=str(REPOSITORY), ending=ending)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "made\n"
 
 
 def use_in_child(items: Prefetcher[int], answers: multiprocessing.SimpleQueue[str]) -> None:
