@@ -26,14 +26,15 @@ class Size:
     scale: made.Scale
     cells: grid.Grid
     large_blocks: grid.Grid
+    real: grid.Grid
     effort: measure.Effort
     open_files: int
     dataset_s: float
 
 
-QUICK = Size(made.QUICK, grid.QUICK, grid.QUICK_LARGE_BLOCKS, measure.QUICK, 200, 2.0)
-FULL = Size(made.FULL, grid.FULL, grid.LARGE_BLOCKS, measure.FULL, 1_000, 6.0)
-TINY = Size(made.TINY, grid.TINY, grid.TINY, measure.Effort(0.0, 0.01, 1), 20, 0.2)
+QUICK = Size(made.QUICK, grid.QUICK, grid.QUICK_FEW, grid.QUICK_FEW, measure.QUICK, 200, 2.0)
+FULL = Size(made.FULL, grid.FULL, grid.LARGE_BLOCKS, grid.REAL, measure.FULL, 1_000, 6.0)
+TINY = Size(made.TINY, grid.TINY, grid.TINY, grid.TINY, measure.Effort(0.0, 0.01, 1, 1), 20, 0.2)
 
 
 def run(size: Size, folder: Path, results: Results, parts: tuple[str, ...]) -> None:
@@ -103,7 +104,7 @@ def _stages(size: Size, sets: list[DataSet], results: Results) -> None:
 def _compare(size: Size, data: DataSet, results: Results) -> None:
     wanted = size.large_blocks if data.block == "32 KB" else size.cells
     if data.stretch is not None:
-        wanted = grid.REAL
+        wanted = size.real
     cells, too_large = wanted.cells()
     longest = max(end - start for start, end in data.places.values())
     too_long = [cell for cell in cells if cell.length_bp > longest]

@@ -98,8 +98,9 @@ class Scale:
 
     Parameters
     ----------
-    contigs, dense_contigs : dict of str to int
-        Of all files, and of those with items shorter than 12 bp.
+    contigs, fixed_contigs, dense_contigs : dict of str to int
+        Of the realistic files, of those with items of one mean length, and of those among them
+        whose items are shorter than 12 bp.
     n_realistic, n_fixed : int
         Files of each kind that differ.
     items_bp : tuple of int
@@ -110,6 +111,7 @@ class Scale:
     """
 
     contigs: dict[str, int]
+    fixed_contigs: dict[str, int]
     dense_contigs: dict[str, int]
     n_realistic: int
     n_fixed: int
@@ -117,22 +119,19 @@ class Scale:
     use_shared: bool = True
 
 
-QUICK = Scale(
-    {"chrA": 6_000_000, "chrB": 4_000_000},
-    {"chrA": 6_000_000, "chrB": 4_000_000},
-    4,
-    4,
-    (12,),
-)
+_SMALL = {"chrA": 6_000_000, "chrB": 4_000_000}
+QUICK = Scale(_SMALL, _SMALL, _SMALL, 4, 4, (12,))
 # At 4 bp per item a file has three times the data of one with 12, so it covers less.
 FULL = Scale(
     {"chrA": 60_000_000, "chrB": 40_000_000},
-    {"chrA": 24_000_000, "chrB": 16_000_000},
+    {"chrA": 36_000_000, "chrB": 24_000_000},
+    {"chrA": 18_000_000, "chrB": 12_000_000},
     16,
     4,
     (4, 12, 50),
 )
-TINY = Scale({"chrA": 60_000, "chrB": 40_000, "chrC": 10_000}, {"chrA": 60_000}, 2, 2, (12,), False)
+_TINY = {"chrA": 60_000, "chrB": 40_000, "chrC": 10_000}
+TINY = Scale(_TINY, _TINY, _TINY, 2, 2, (12,), use_shared=False)
 
 
 def make_all(folder: Path, scale: Scale) -> list[DataSet]:
@@ -249,7 +248,7 @@ def _rewrite(source: str, target: str) -> None:
 
 def _fixed(folder: Path, items_bp: int, scale: Scale) -> DataSet:
     """Items of random length with a given mean, values as uneven as those of real files."""
-    contigs = dict(scale.dense_contigs if items_bp < 12 else scale.contigs)
+    contigs = dict(scale.dense_contigs if items_bp < 12 else scale.fixed_contigs)
     paths = [str(folder / f"track_{i:04d}.bw") for i in range(scale.n_fixed)]
 
     def make() -> None:

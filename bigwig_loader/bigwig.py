@@ -11,7 +11,6 @@ from bigwig_loader.assemble.regions import contig_intervals
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.bigwig import BigWigHeader, read_bigwig_index
-from bigwig_loader.plan.blocks import plan_signal
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.track_index import build_track_index
 from bigwig_loader.plan.windows import Windows
@@ -126,8 +125,7 @@ class BigWig:
         )
         window = self._window(chrom, start, end)
         out = np.empty(options.shape(1, window.length_bp, 1), np.float32)
-        plan = plan_signal(self._index, window, self._track)
-        self._reader.read(plan, options, self._transform, out)
+        self._reader.read_window(window, self._track, options, self._transform, out)
         return out[0, :, 0]
 
     def intervals(self, chrom: str, start: int = 0, end: int | None = None) -> pd.DataFrame:

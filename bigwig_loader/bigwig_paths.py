@@ -1,4 +1,4 @@
-"""Which files a collection is made of."""
+"""Which files a collection is made of, and what its tracks are called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.formats.source import is_url
@@ -132,3 +136,39 @@ def match_scale(
             claimed[i] = key
             factors[i] = float(factor)
     return factors
+
+
+def track_numbers(
+    tracks: str | Sequence[int | str] | npt.NDArray[Any], names: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Track numbers (T,) from numbers or names, in the order given.
+
+    Raises
+    ------
+    NotFoundError
+        For an unknown name, with near names.
+    InvalidInputError
+        For anything but numbers and names, no track, or numbers out of range.
+    """
+    if isinstance(tracks, np.ndarray) and tracks.dtype.kind in "iu":
+        numbers = tracks.astype(np.int64)
+    else:
+        given = [tracks] if isinstance(tracks, str) else list(tracks)
+        whole = [t for t in given if isinstance(t, (str, int, np.integer))]
+        if len(whole) < len(given) or any(isinstance(t, bool) for t in whole):
+            raise InvalidInputError(
+                f"argument tracks: expected track numbers or names; got {given!r}"
+            )
+        place = {name: i for i, name in enumerate(names)}
+        unknown = [t for t in whole if isinstance(t, str) and t not in place]
+        if unknown:
+            raise NotFoundError.among("track", unknown[0], names, "the collection")
+        numbers = np.array([place[t] if isinstance(t, str) else t for t in whole], np.int64)
+    if numbers.ndim != 1 or len(numbers) == 0:
+        raise InvalidInputError("argument tracks: expected at least one track, in one dimension")
+    if numbers.min() < 0 or numbers.max() >= len(names):
+        raise InvalidInputError(
+            f"argument tracks: expected numbers in [0, {len(names)}); "
+            f"got {numbers.min()} to {numbers.max()}"
+        )
+    return numbers

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from bigwig_loader.assemble.regions import RegionFilter, stored_regions
 from bigwig_loader.backend.protocol import Backend, SignalReader
 from bigwig_loader.backend.select import select_backend
-from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names
-from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names, track_numbers
+from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.index_cache import MIN_CACHED_BLOCKS, load_track_index
 from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Working memory of one call where no budget is declared.
 DEFAULT_WORKING_BYTES = 2 << 30
+# A single window up to this size takes so little memory that it need not be planned for.
+MAX_UNPLANNED_BASES = 1 << 22
 
 
 class BigWigCollection:
@@ -171,7 +173,7 @@ class BigWigCollection:
         else:
             chosen = list(self._transforms)
             for name, transform in transforms.items():
-                chosen[self.track_index(name)] = transform
+                chosen[track_numbers([name], self.track_names)[0]] = transform
         other = BigWigCollection.__new__(BigWigCollection)
         other.__setstate__({**self.__getstate__(), "_index": self._index})
         other._set_transforms(chosen)
@@ -202,14 +204,8 @@ class BigWigCollection:
 
     def _set_transforms(self, transforms: list[TrackTransform]) -> None:
         self._transforms = transforms
+        self._all_tracks = np.arange(len(transforms))
         self._packed_transforms = pack_transforms(transforms)
-
-    def track_index(self, name: str) -> int:
-        """Number of the track of that name."""
-        try:
-            return self.track_names.index(name)
-        except ValueError:
-            raise NotFoundError.among("track", name, self.track_names, "the collection") from None
 
     def get_batch(
         self,
@@ -286,7 +282,7 @@ class BigWigCollection:
         (B, N, T) or (B, T, N) array
         """
         options = options or SignalOptions()
-        which = self._track_numbers(tracks)
+        which = self._all_tracks if tracks is None else track_numbers(tracks, self.track_names)
         if (windows.contig_index.view(np.uint32) >= len(self.contigs)).any():
             raise InvalidInputError(
                 f"windows: expected contig_index in [0, {len(self.contigs)}); got "
@@ -316,6 +312,11 @@ class BigWigCollection:
                 f"got {tuple(out.shape)} of {out.dtype}"
             )
         reader = self.reader
+        transforms = self._packed_transforms[which]
+        is_small = windows.length_bp * len(which) <= MAX_UNPLANNED_BASES
+        if len(windows) == 1 and is_small and self.memory_budget is None:
+            reader.read_window(windows, which, options, transforms, out)
+            return out
         pieces = split_to_budget(
             self._index,
             windows,
@@ -325,7 +326,6 @@ class BigWigCollection:
             lambda plan: reader.working_bytes(plan, options),
             keep_tracks=options.track_swap is not None,
         )
-        transforms = self._packed_transforms[which]
         for piece in pieces:
             last_two = (piece.bins, piece.tracks)
             if options.layout == "BTN":
@@ -334,34 +334,6 @@ class BigWigCollection:
                 piece.plan, options, transforms[piece.tracks], out[(piece.windows, *last_two)]
             )
         return out
-
-    def _track_numbers(
-        self, tracks: Sequence[int | str] | npt.NDArray[Any] | None
-    ) -> npt.NDArray[np.int64]:
-        if tracks is None:
-            return np.arange(len(self))
-        if isinstance(tracks, np.ndarray) and tracks.dtype.kind in "iu":
-            numbers = tracks.astype(np.int64)
-        else:
-            given = [tracks] if isinstance(tracks, str) else list(tracks)
-            whole = [t for t in given if isinstance(t, (str, int, np.integer))]
-            if len(whole) < len(given) or any(isinstance(t, bool) for t in whole):
-                raise InvalidInputError(
-                    f"argument tracks: expected track numbers or names; got {given!r}"
-                )
-            numbers = np.array(
-                [self.track_index(t) if isinstance(t, str) else t for t in whole], np.int64
-            )
-        if numbers.ndim != 1 or len(numbers) == 0:
-            raise InvalidInputError(
-                "argument tracks: expected at least one track, in one dimension"
-            )
-        if numbers.min() < 0 or numbers.max() >= len(self):
-            raise InvalidInputError(
-                f"argument tracks: expected numbers in [0, {len(self)}); "
-                f"got {numbers.min()} to {numbers.max()}"
-            )
-        return numbers
 
     def intervals(
         self,

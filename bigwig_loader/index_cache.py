@@ -45,7 +45,7 @@ def load_track_index(paths: list[str], contig_names: tuple[str, ...] = ()) -> Tr
         Spellings to give the files' contigs (`formats.aliases.respell`).
     """
     cached = _cache_path(paths, contig_names)
-    if cached is not None and cached.exists():
+    if cached is not None:
         index = _read_cache(cached, paths)
         if index is not None:
             return index
@@ -90,7 +90,7 @@ def _identity(path: str) -> str:
 
 
 def _read_cache(cached: Path, paths: list[str]) -> TrackIndex | None:
-    """The index, mapped; None if the cache is of another version, damaged or out of date."""
+    """The index, mapped; None if there is none, or it is foreign, damaged or out of date."""
     try:
         with cached.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:

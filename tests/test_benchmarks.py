@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("pyBigWig")
 pytest.importorskip("pybigtools")
-pytest.importorskip("psutil")
 
 from benchmarks import made
 from benchmarks.__main__ import TINY, run
@@ -137,7 +136,7 @@ def test_a_wrong_value_stops_the_measurement(tmp_path: Path) -> None:
     contest.peers = [Wrong()]
     for bin_size in (1, 32):
         with pytest.raises(NotEqualError, match=r"wrong .* differ in 1 of"):
-            contest.measure(Cell(1, 1_000, bin_size, 3), Effort(0, 0.01, 1))
+            contest.measure(Cell(1, 1_000, bin_size, 3), Effort(0, 0.01, 1, 1))
 
 
 def test_peers_read_uncovered_bases_as_zero(tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_peers_read_uncovered_bases_as_zero(tmp_path: Path) -> None:
     data = made.DataSet("gaps", (str(path),), {"chrA": 20_000}, "")
     contest = Contest(data, 2)
     for bin_size in (1, 32):
-        row = contest.measure(Cell(2, 1_000, bin_size, 4), Effort(0, 0.01, 1))
+        row = contest.measure(Cell(2, 1_000, bin_size, 4), Effort(0, 0.01, 1, 1))
         assert row["equal"] is True
 
 

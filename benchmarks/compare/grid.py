@@ -58,7 +58,7 @@ FULL = Grid()
 QUICK = Grid(tracks=(1, 16), lengths_bp=(2_114, 32_768), batches=(1, 64))
 # Files with little data: larger batches would read all of it.
 REAL = Grid(tracks=(1, 16), lengths_bp=(1_000, 2_114, 32_768), bin_sizes=(1,), batches=(1, 64))
-QUICK_LARGE_BLOCKS = Grid(tracks=(16,), lengths_bp=(2_114, 32_768), batches=(64,))
+QUICK_FEW = Grid(tracks=(16,), lengths_bp=(2_114, 32_768), batches=(64,))
 TINY = Grid(tracks=(1, 3), lengths_bp=(1_000,), batches=(2,))
 # Files that differ in nothing but the size of their data blocks need fewer cells.
 LARGE_BLOCKS = Grid(tracks=(16,), batches=(1, 64))

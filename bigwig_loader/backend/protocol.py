@@ -81,6 +81,16 @@ class SignalReader(Protocol):
             If a data block is damaged: path, byte offset, field, expected, got and region.
         """
 
+    def read_window(
+        self,
+        windows: Windows,
+        tracks: npt.NDArray[np.int64],
+        options: SignalOptions,
+        transforms: npt.NDArray[np.float32],
+        out: Array,
+    ) -> None:
+        """What planning and reading a single window does, where the cost of a call counts."""
+
     def intervals(
         self, plan: SignalPlan
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float32]]:

@@ -93,5 +93,7 @@ def _bed_columns(frame: pd.DataFrame, track_names: list[str]) -> pd.DataFrame:
     bed = frame[["chrom", "start", "end"]]
     if "track" not in frame:
         return bed
-    names = [track_names[track] for track in frame["track"]]
+    import numpy as np
+
+    names = np.array(track_names, dtype=object)[frame["track"].to_numpy()]
     return bed.assign(name=names, score=frame["value"])

@@ -195,6 +195,7 @@ def _byte_order(source: Source, magic: bytes) -> str:
         b"<htm": "an HTML page, perhaps a server's error",
         b"\x00\x00\x00\x00": "zeros, perhaps an unfinished download",
     }.get(magic[:4], "something else")
+    named_bigbed = source.path.lower().endswith((".bb", ".bigbed"))
     raise InvalidDataError(
         "not a BigWig file",
         path=source.path,
@@ -202,6 +203,7 @@ def _byte_order(source: Source, magic: bytes) -> str:
         field="magic",
         expected=f"{BIGWIG_MAGIC:#010x} in either byte order",
         got=f"bytes {magic.hex(' ')} ({looks})",
+        hint="By its name it is a BigBed file, which holds features." if named_bigbed else None,
     )
 
 

@@ -89,8 +89,6 @@ def plan_signal(
     read_gap_bytes, read_bytes : int
         Blocks of one file no further apart are read together, up to about `read_bytes`.
     """
-    if len(windows) == len(tracks) == 1:
-        return _plan_one_row(index, windows, tracks, read_gap_bytes, read_bytes)
     contig = windows.contig_index
     lengths = index.contigs.lengths[contig]
     start = np.minimum(np.maximum(windows.start, 0), lengths)
@@ -133,35 +131,6 @@ def plan_signal(
         end[last_row % len(end)],
         np.ascontiguousarray(row_first),
         np.ascontiguousarray(row_count),
-        read_block,
-        n_read_bytes,
-    )
-
-
-def _plan_one_row(
-    index: TrackIndex, windows: Windows, tracks: Int64Array, gap_bytes: int, read_bytes: int
-) -> SignalPlan:
-    """`plan_signal` for one track in one window, where the general way is mostly overhead."""
-    contig = int(windows.contig_index[0])
-    length = int(index.contigs.lengths[contig])
-    start = min(max(int(windows.start[0]), 0), length)
-    end = min(max(int(windows.start[0]) + windows.length_bp, 0), length)
-    row = (int(tracks[0]) * len(index.contigs) + contig) << int(POSITION_BITS)
-    first = last = 0
-    if start < end:
-        first = int(index.end_key.searchsorted(np.uint64(row | start), "right"))
-        last = max(int(index.start_key.searchsorted(np.uint64(row | end), "left")), first)
-    n_blocks = last - first
-    block = np.arange(first, last)
-    read_block, n_read_bytes = _coalesce(index, block, gap_bytes, read_bytes)
-    return SignalPlan(
-        windows,
-        tracks,
-        block,
-        np.full(n_blocks, start),
-        np.full(n_blocks, end),
-        np.zeros((1, 1), np.int64),
-        np.full((1, 1), n_blocks),
         read_block,
         n_read_bytes,
     )

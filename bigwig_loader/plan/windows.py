@@ -95,7 +95,7 @@ class Windows:
             )
         if self.length_bp < 1:
             raise InvalidInputError(f"windows: expected length_bp >= 1; got {self.length_bp}")
-        if len(start) and max(-start.min(), start.max(), self.length_bp) > FAR:
+        if self.length_bp > FAR or ((start > FAR) | (start < -FAR)).any():
             raise InvalidInputError(
                 f"windows: expected starts and lengths of a genome; got starts from {start.min()} "
                 f"to {start.max()} and {self.length_bp} bp"

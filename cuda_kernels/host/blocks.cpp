@@ -38,6 +38,25 @@ bool all_zero(const uint8_t* p, int64_t n) {
   return std::all_of(p, p + n, [](uint8_t byte) { return byte == 0; });
 }
 
+template <uint32_t kType, bool kSwap, typename F>
+void scan_items(Section section, const uint8_t* items, F&& f) {
+  section.type = kType;
+  for (int64_t i = 0; i < section.n_items; ++i) f(section_item(section, items, i, kSwap));
+}
+
+// Calls f(item) for all items of a section; its type and byte order are settled outside the loop.
+template <typename F>
+void for_items_of(const Section& section, const uint8_t* items, bool swap, F&& f) {
+  switch (section.type * 2 + (swap ? 1 : 0)) {
+    case kBedGraph * 2: return scan_items<kBedGraph, false>(section, items, f);
+    case kBedGraph * 2 + 1: return scan_items<kBedGraph, true>(section, items, f);
+    case kVariableStep * 2: return scan_items<kVariableStep, false>(section, items, f);
+    case kVariableStep * 2 + 1: return scan_items<kVariableStep, true>(section, items, f);
+    case kFixedStep * 2: return scan_items<kFixedStep, false>(section, items, f);
+    default: return scan_items<kFixedStep, true>(section, items, f);
+  }
+}
+
 // Keeps an item if it overlaps what is wanted.
 void keep(const Interval& item, int64_t low, int64_t high, StoredItem* out, int64_t* n) {
   if (item.start >= high || item.end <= low || item.end <= item.start) return;
@@ -225,11 +244,10 @@ Status BlockReader::decode_whole(const Block& block, BlockItems* items) {
       if (block.spans) continue;
       return fail(kBadChromId, block.chrom_id, section.chrom_id);
     }
-    for (int64_t i = 0; i < section.n_items; ++i) {
-      const Interval item = section_item(section, first, i, block.swap);
+    for_items_of(section, first, block.swap, [&](const Interval& item) {
       check_order(item, &order);
       keep(item, low, high, kept, &n_kept);
-    }
+    });
   }
   arena_.commit(n_kept);
   *items = {kept, n_kept, order.sorted};

@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "blocks.h"
+#include "engine.h"
 #include "parallel.h"
 #include "rasterize.h"
 
@@ -99,6 +100,8 @@ void read_blocks(BwlRequest* request, DecodedBlocks* decoded) {
   }
 }
 
+}  // namespace
+
 void read_signal(BwlRequest* request) {
   const BwlRequest& r = *request;
   DecodedBlocks decoded(r);
@@ -121,7 +124,6 @@ void read_signal(BwlRequest* request) {
   });
 }
 
-}  // namespace
 }  // namespace bwl
 
 // Fills request->out. Outcome in request->failed_block and the fields after it; the contents of

@@ -11,6 +11,7 @@ extern "C" {
 struct BwlIndex {
   void* files;                 // FileTable
   int64_t n_contigs;
+  int64_t n_blocks;
   const int64_t* contig_bp;    // (contigs,)
   const uint32_t* chrom_ids;   // (tracks, contigs) the file's own number of each contig
   const int64_t* file_bytes;   // (tracks,)

@@ -115,7 +115,7 @@ def test_window_longer_than_a_task_is_split_without_a_seam() -> None:
     np.testing.assert_array_equal(planes.transpose(0, 2, 1), got)
 
 
-@pytest.mark.parametrize("start", [-(2**63), -(2**62), 2**62, 2**63 - 1])
+@pytest.mark.parametrize("start", [-(2**60), -(2**40), 2**40, 2**60])
 def test_windows_far_outside_are_all_zero(start: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows(np.zeros(2), np.array([start, start]), 7, np.array([False, True]))

@@ -90,6 +90,16 @@ class TestAgainstOracle:
             parts = files.read(request, most_units=smallest + most_units)
             assert bits(to_numpy(parts)) == want
 
+    @settings(max_examples=100, phases=AS_FOUND)
+    @given(cases())
+    def test_a_window_that_the_backend_plans_itself(self, case: Case) -> None:
+        data, request = case
+        with tempfile.TemporaryDirectory() as folder, opened(data, folder, self.backend) as files:
+            for window in request.windows:
+                one = replace(request, windows=[window])
+                got = [to_numpy(files.read(one, one_call=call)) for call in (True, False, True)]
+                assert len({bits(array) for array in got}) == 1
+
     @settings(max_examples=60, phases=AS_FOUND)
     @given(cases(legal=True))
     def test_verifying_changes_nothing(self, case: Case) -> None:
@@ -359,6 +369,25 @@ def test_damage_is_reported_with_file_offset_and_region(
         with pytest.raises(InvalidDataError, match=r"does not inflate.*a:21-25") as caught:
             files.read(Request([("a", 21, False)], 4, [0]), n_threads=n_threads)
         assert (caught.value.path, caught.value.offset) == (str(path), at)
+
+
+def test_damage_found_by_a_window_that_the_backend_plans_itself(
+    tmp_path: Path, backend: str
+) -> None:
+    good = Block((Section(0, 1, ((0, 10, 1.0),)),))
+    bad = Block((Section(0, 1, ((20, 30, 1.0),)),), stored=b"\x78\x9cnonsense")
+    paths = [
+        write_bigwig_bytes(tmp_path / f"{i}.bw", {"a": (0, 100)}, blocks)
+        for i, blocks in enumerate([[good], [good, bad]])
+    ]
+    with OpenFiles(paths, backend) as files:
+        # The second file first: what counts is the place in the index, not in the request.
+        with pytest.raises(InvalidDataError, match=r"does not inflate.*a:5-25") as caught:
+            files.read(Request([("a", 5, False)], 20, [1, 0, 1]), one_call=True)
+        assert caught.value.path == str(paths[1])
+        assert caught.value.offset == paths[1].stat().st_size - len(bad.stored or b"")
+        good_ones = files.read(Request([("a", 5, False)], 10, [1, 0, 1]), one_call=True)
+        assert (to_numpy(good_ones)[0].sum(axis=0) == 5).all()
 
 
 @pytest.mark.parametrize("wrong", ["read-only", "odd strides", "unaligned"])

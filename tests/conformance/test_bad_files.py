@@ -58,7 +58,8 @@ def test_refused_at_opening(name: str, read: Open) -> None:
     assert str(path) in message
     assert "expected" in message
     if "bigBed" in CASES[name]["expected"]:
-        assert "this is a BigBed file" in message
+        # One of them is all zeros, and a BigBed by its name only.
+        assert "BigBed" in message
 
 
 @pytest.mark.parametrize("name", AT_BLOCK)

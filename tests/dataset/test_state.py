@@ -165,7 +165,7 @@ def test_a_drawn_seed_travels_with_the_state(make: MakeDataset) -> None:
         ({"shuffle": False, "drop_last": False}, "shuffle"),
         ({"maximum_unknown_bases_fraction": 0.2}, "maximum_unknown_bases_fraction"),
         ({"reference_genome_path": None}, "contigs"),
-        ({"scale": {"a.bw": 2.0}}, "scale"),
+        ({"scale": {"a.bw": 2.0}}, "transforms"),
         ({"custom_position_sampler": [("chr1", 50)] * 8}, "custom_position_sampler"),
         ({"sub_sample_tracks": 1}, "sub_sample_tracks"),
         ({"seed": 2}, "seed 2.*got 1"),

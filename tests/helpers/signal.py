@@ -72,8 +72,13 @@ class OpenFiles:
         n_threads: int | None = None,
         out: Any = None,
         most_units: int | None = None,
+        one_call: bool = False,
     ) -> Any:
-        """The answer to a request; with `most_units`, in parts of so many blocks and rows."""
+        """The answer to a request.
+
+        With `most_units`, in parts of so many blocks and rows; with `one_call`, a single window
+        that the backend plans itself.
+        """
         options = options_of(request, n_threads)
         windows = windows_of(self.index.contigs, request)
         tracks = np.array(request.tracks, np.int64)
@@ -82,6 +87,9 @@ class OpenFiles:
         if out is None:
             shape = options.shape(len(windows), windows.length_bp, len(tracks))
             out = self.backend.empty(shape, options.dtype)
+        if most_units is None and one_call:
+            self.reader.read_window(windows, tracks, options, transforms, out)
+            return out
         if most_units is None:
             plan = plan_signal(self.index, windows, tracks)
             self.reader.read(plan, options, transforms, out)

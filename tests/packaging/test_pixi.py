@@ -26,7 +26,7 @@ PROJECT = PYPROJECT["project"]
 SCHEMA = get_schema("pixi")
 
 # conda's name -> the registry's
-CONDA_NAMES = {"python-build": "build"}
+CONDA_NAMES = {"python-build": "build", "pytorch": "torch"}
 # What only the conda side names: the interpreter and the compiler.
 CONDA_ONLY = {"python", "cxx-compiler"}
 

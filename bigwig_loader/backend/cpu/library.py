@@ -39,7 +39,7 @@ SignalIndex = _struct(
     "SignalIndex",
     "What stays the same for all requests to one collection.",
     """ptr: files
-    i64: n_contigs
+    i64: n_contigs n_blocks
     ptr: contig_bp chrom_ids file_bytes swap buf_size
     ptr: start_key end_key offset n_bytes spans state""",
 )
@@ -75,6 +75,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "bwl_files_n_open": (c_int64, [c_void_p]),
     "bwl_use_libdeflate": (c_int32, [c_char_p]),
     "bwl_read_signal": (None, [c_void_p]),
+    "bwl_read_window": (None, [c_void_p, c_void_p, c_int64, c_int64]),
     "bwl_intervals_read": (c_void_p, [c_void_p, c_void_p]),
     "bwl_intervals_copy": (None, [c_void_p, c_void_p, c_void_p, c_void_p]),
     "bwl_intervals_free": (None, [c_void_p]),
@@ -115,17 +116,24 @@ def library() -> ctypes.CDLL:
             "Build it with `pip install .` (or `pip install -e .`) in the checkout"
         ) from error
     for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name)
+        try:
+            function = getattr(loaded, name)
+        except AttributeError as error:
+            raise _other_version() from error
         function.restype = result
         function.argtypes = arguments
     sizes = ctypes.sizeof(SignalIndex), ctypes.sizeof(SignalRequest)
     if (loaded.bwl_index_bytes(), loaded.bwl_request_bytes()) != sizes:
-        raise BackendUnavailableError(
-            f"{library_path()} was built from another version of the sources. "
-            "Build it again with `pip install .` (or `pip install -e .`)"
-        )
+        raise _other_version()
     use_libdeflate(loaded)
     return loaded
+
+
+def _other_version() -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"{library_path()} was built from another version of the sources. "
+        "Build it again with `pip install .` (or `pip install -e .`)"
+    )
 
 
 def libdeflate_candidates() -> list[tuple[str, str]]:

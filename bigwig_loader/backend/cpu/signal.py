@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ctypes import addressof, c_char_p
 from typing import Any
 
@@ -18,9 +16,10 @@ from bigwig_loader.backend.status import block_error
 from bigwig_loader.config import config
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.source import UrlSource, is_url, open_source
-from bigwig_loader.plan.blocks import SignalPlan
+from bigwig_loader.plan.blocks import READ_BYTES, READ_GAP_BYTES, SignalPlan, plan_signal
 from bigwig_loader.plan.signal import SignalOptions
 from bigwig_loader.plan.track_index import TrackIndex
+from bigwig_loader.plan.windows import Windows
 from bigwig_loader.types import SIGNAL_DTYPES, STATISTICS
 
 _VERIFY = ("never", "once", "always")
@@ -39,6 +38,32 @@ _SMALL_BYTES = 16 << 20
 def _open_files_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4096 if soft == resource.RLIM_INFINITY else max(soft - _SPARE_FILES, 16)
+
+
+def _set_options(
+    request: Any, options: SignalOptions, transforms: npt.NDArray[np.float32], out: npt.NDArray[Any]
+) -> Any:
+    """Fill a request from options; returns what has to live as long as it is used."""
+    if not out.flags.behaved or any(stride % out.itemsize for stride in out.strides):
+        raise InvalidInputError(
+            "argument out: expected a writable array with strides of whole items; "
+            f"got writeable={out.flags.writeable}, strides of {out.strides} bytes"
+        )
+    window, *by_bin = (stride // out.itemsize for stride in out.strides)
+    if options.layout == "BTN":
+        by_bin.reverse()
+    swap = None if options.track_swap is None else np.array(options.track_swap, np.int32)
+    request.transforms = transforms.ctypes.data
+    request.track_swap = None if swap is None else swap.ctypes.data
+    request.bin_size = options.bin_size
+    request.statistic = STATISTICS.index(options.statistic)
+    request.dtype = SIGNAL_DTYPES.index(options.dtype)
+    request.uncovered = options.uncovered
+    request.out_of_bounds = options.fill_out_of_bounds
+    request.out = out.ctypes.data
+    request.out_stride_window = window
+    request.out_stride_bin, request.out_stride_track = by_bin
+    return swap
 
 
 class CpuSignalReader:
@@ -81,6 +106,7 @@ class CpuSignalReader:
         self._native_index = native.SignalIndex(
             files=self._files,
             n_contigs=len(index.contigs),
+            n_blocks=index.n_blocks,
             **{name: array.ctypes.data for name, array in self._arrays.items()},
         )
 
@@ -92,35 +118,44 @@ class CpuSignalReader:
         out: npt.NDArray[Any],
     ) -> None:
         """Read, inflate and rasterize a plan into `out`."""
-        if not out.flags.behaved or any(stride % out.itemsize for stride in out.strides):
-            raise InvalidInputError(
-                "argument out: expected a writable array with strides of whole items; "
-                f"got writeable={out.flags.writeable}, strides of {out.strides} bytes"
-            )
-        by_bin = out.strides if options.layout == "BNT" else (out.strides[0], *out.strides[:0:-1])
-        stride_window, stride_bin, stride_track = (s // out.itemsize for s in by_bin)
-        swap = None if options.track_swap is None else np.array(options.track_swap, np.int32)
-        with self._request(plan, options.n_threads) as request:
-            request.transforms = transforms.ctypes.data
-            request.track_swap = None if swap is None else swap.ctypes.data
-            request.bin_size = options.bin_size
-            request.statistic = STATISTICS.index(options.statistic)
-            request.dtype = SIGNAL_DTYPES.index(options.dtype)
-            request.uncovered = options.uncovered
-            request.out_of_bounds = options.fill_out_of_bounds
-            request.out = out.ctypes.data
-            request.out_stride_window = stride_window
-            request.out_stride_bin = stride_bin
-            request.out_stride_track = stride_track
-            self._library.bwl_read_signal(addressof(request))
+        request, fetched = self._request(plan, options.n_threads)
+        swap = _set_options(request, options, transforms, out)
+        self._library.bwl_read_signal(addressof(request))
+        del swap, fetched
+        self._finish(request, plan)
+
+    def read_window(
+        self,
+        windows: Windows,
+        tracks: npt.NDArray[np.int64],
+        options: SignalOptions,
+        transforms: npt.NDArray[np.float32],
+        out: npt.NDArray[Any],
+    ) -> None:
+        """Plan and read a single window in one call."""
+        if self._sources:
+            self.read(plan_signal(self._index, windows, tracks), options, transforms, out)
+            return
+        request = self._windows_request(windows, len(tracks), options.n_threads)
+        swap = _set_options(request, options, transforms, out)
+        self._library.bwl_read_window(
+            addressof(request), tracks.ctypes.data, READ_GAP_BYTES, READ_BYTES
+        )
+        del swap
+        if request.failed_block >= 0:
+            start = int(windows.start[0])
+            raise self._error(request, request.failed_block, start, start + windows.length_bp)
+        self._count(request, request.n_blocks, request.n_reads, request.n_bytes_read)
 
     def intervals(
         self, plan: SignalPlan
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
         """Start, end and value of the stored intervals a plan wants, in file order."""
         n_per_block = np.zeros(plan.n_blocks, np.int64)
-        with self._request(plan, None) as request:
-            kept = self._library.bwl_intervals_read(addressof(request), n_per_block.ctypes.data)
+        request, fetched = self._request(plan, None)
+        kept = self._library.bwl_intervals_read(addressof(request), n_per_block.ctypes.data)
+        del fetched
+        self._finish(request, plan)
         try:
             n = int(n_per_block.sum())
             start, end = np.empty(n, np.uint32), np.empty(n, np.uint32)
@@ -137,27 +172,14 @@ class CpuSignalReader:
             start, end, value = start[order], end[order], value[order]
         return start, end, value
 
-    @contextmanager
-    def _request(self, plan: SignalPlan, n_threads: int | None) -> Iterator[Any]:
-        """A request filled from a plan; once used, its outcome is counted or raised."""
+    def _windows_request(self, windows: Windows, n_tracks: int, n_threads: int | None) -> Any:
+        """A request for windows; the plan and the options are still to be set."""
         if self._files is None:
             raise InvalidInputError("the collection is closed; open it again")
-        windows = plan.windows
-        memory, memory_offset = self._fetch(plan) if self._sources else (None, None)
-        request = native.SignalRequest(
+        return native.SignalRequest(
             index=addressof(self._native_index),
-            memory=None if memory is None else memory.ctypes.data,
-            memory_offset=None if memory_offset is None else memory_offset.ctypes.data,
-            n_blocks=plan.n_blocks,
-            block=plan.block.ctypes.data,
-            wanted_start=plan.wanted_start.ctypes.data,
-            wanted_end=plan.wanted_end.ctypes.data,
-            n_reads=plan.n_reads,
-            read_block=plan.read_block.ctypes.data,
             n_windows=len(windows),
-            n_tracks=len(plan.tracks),
-            row_first=plan.row_first.ctypes.data,
-            row_count=plan.row_count.ctypes.data,
+            n_tracks=n_tracks,
             window_contig=windows.contig_index.ctypes.data,
             window_start=windows.start.ctypes.data,
             window_reverse=None if windows.reverse is None else windows.reverse.ctypes.data,
@@ -165,10 +187,33 @@ class CpuSignalReader:
             n_threads=n_threads or self._n_threads,
             verify=_VERIFY.index(config.verify),
         )
-        yield request
-        if request.failed_block >= 0:
-            raise self._error(plan, request)
-        self._count(plan, request)
+
+    def _request(self, plan: SignalPlan, n_threads: int | None) -> tuple[Any, Any]:
+        """A request filled from a plan, and what has to live as long as it is used."""
+        request = self._windows_request(plan.windows, len(plan.tracks), n_threads)
+        request.n_blocks = plan.n_blocks
+        request.block = plan.block.ctypes.data
+        request.wanted_start = plan.wanted_start.ctypes.data
+        request.wanted_end = plan.wanted_end.ctypes.data
+        request.n_reads = plan.n_reads
+        request.read_block = plan.read_block.ctypes.data
+        request.row_first = plan.row_first.ctypes.data
+        request.row_count = plan.row_count.ctypes.data
+        if not self._sources:
+            return request, None
+        memory, memory_offset = self._fetch(plan)
+        request.memory = memory.ctypes.data
+        request.memory_offset = memory_offset.ctypes.data
+        return request, (memory, memory_offset)
+
+    def _finish(self, request: Any, plan: SignalPlan) -> None:
+        """Count what a request took, or raise what went wrong."""
+        at = int(request.failed_block)
+        if at >= 0:
+            start, end = int(plan.wanted_start[at]), int(plan.wanted_end[at])
+            raise self._error(request, int(plan.block[at]), start, end)
+        n_bytes = plan.n_read_bytes if self._sources else request.n_bytes_read
+        self._count(request, plan.n_blocks, plan.n_reads, n_bytes)
 
     def _fetch(self, plan: SignalPlan) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """All reads of a plan in memory, and where in it each block stands."""
@@ -191,24 +236,23 @@ class CpuSignalReader:
         shift = np.repeat(np.cumsum(sizes) - sizes - offset[first], np.diff(plan.read_block))
         return np.frombuffer(b"".join(parts), np.uint8), offset + shift
 
-    def _error(self, plan: SignalPlan, request: Any) -> Exception:
-        at = int(request.failed_block)
-        index, block = self._index, plan.block[at : at + 1]
-        contig = index.contigs.names[int(index.contig_of(block)[0])]
+    def _error(self, request: Any, block: int, start: int, end: int) -> Exception:
+        index, which = self._index, np.array([block])
+        contig = index.contigs.names[int(index.contig_of(which)[0])]
         return block_error(
             request.failed_status,
             tuple(request.failed_detail),
-            index.paths[int(index.track_of(block)[0])],
-            int(index.offset[block[0]]),
-            f"{contig}:{plan.wanted_start[at]}-{plan.wanted_end[at]}",
+            index.paths[int(index.track_of(which)[0])],
+            int(index.offset[block]),
+            f"{contig}:{start}-{end}",
         )
 
-    def _count(self, plan: SignalPlan, request: Any) -> None:
+    def _count(self, request: Any, n_blocks: int, n_reads: int, n_bytes: int) -> None:
         counts = self.counts
         counts.n_batches += 1
-        counts.n_blocks += plan.n_blocks
-        counts.n_reads += plan.n_reads
-        counts.bytes_read += request.n_bytes_read if not self._sources else plan.n_read_bytes
+        counts.n_blocks += n_blocks
+        counts.n_reads += n_reads
+        counts.bytes_read += n_bytes
         counts.bytes_inflated += request.n_bytes_inflated
         counts.n_intervals += request.n_items
 

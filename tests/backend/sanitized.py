@@ -1,0 +1,109 @@
+"""What test_sanitizers.py runs on a library built with sanitizers: reads whatever there is to read.
+
+    python tests/backend/sanitized.py {files,fuzz,threads}
+
+Ends with status 0 and says how much was read; a sanitizer ends the process otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+from bigwig_loader._bigwig_writer import WriterOptions, write_bigwig  # noqa: E402
+from bigwig_loader.backend.cpu.library import library  # noqa: E402
+from bigwig_loader.collection import BigWigCollection  # noqa: E402
+from bigwig_loader.errors import BigWigLoaderError  # noqa: E402
+from tests.helpers.shared import SHARED  # noqa: E402
+
+MAX_FILE_BYTES = 50_000
+
+
+def ask(collection: BigWigCollection, rng: np.random.Generator) -> int:
+    """Put some requests of every kind to a collection; returns how many were answered."""
+    answered = 0
+    lengths = collection.contigs.lengths
+    for bin_size, statistic, dtype in (
+        (1, "mean", "float32"), (1, "max", "bfloat16"), (7, "std", "float16"),
+        (32, "coverage", "float32"), (500, "sum", "float32"),
+    ):  # fmt: skip
+        contig = rng.integers(0, len(lengths), 5)
+        start = (rng.random(5) * (lengths[contig] + 600)).astype(np.int64) - 300
+        names = [collection.contigs.names[c] for c in contig]
+        try:
+            collection.get_batch(names, start, start + 2_100, bin_size, 0.5, dtype, statistic)
+            answered += 1
+        except BigWigLoaderError:
+            continue
+    return answered
+
+
+def read_files() -> str:
+    """Every small public file, sound or bad, and made ones of every shape."""
+    from tests.fuzz import fuzz_bigwig
+
+    rng = np.random.default_rng(0)
+    folders = [SHARED / "data" / f for f in ("bigwig", "bigwig_derived", "bad", "bad_derived")]
+    paths = [p for f in folders for p in sorted(f.glob("*")) if p.stat().st_size < MAX_FILE_BYTES]
+    answered = opened = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for i, (_, content) in enumerate(fuzz_bigwig.made_files()):
+            paths.append(Path(folder) / f"{i}.bw")
+            paths[-1].write_bytes(content)
+        for built_in_inflate in (False, True):
+            if built_in_inflate:
+                library().bwl_use_libdeflate(None)
+            for path in paths:
+                try:
+                    collection = BigWigCollection(path, n_threads=2)
+                except BigWigLoaderError:
+                    continue
+                opened += 1
+                with collection:
+                    answered += ask(collection, rng)
+                    try:
+                        answered += len(collection.intervals(merge=True)) > 0
+                    except BigWigLoaderError:
+                        continue
+    return f"{opened} files opened, {answered} requests answered"
+
+
+def fuzz() -> str:
+    """Some damaged files, in this process."""
+    from tests.fuzz import fuzz_bigwig
+
+    with tempfile.TemporaryDirectory() as folder:
+        tally = fuzz_bigwig.work(seed=11, first=0, n_cases=250, progress=Path(folder) / "progress")
+    assert tally["FOUND"] == 0
+    return str(dict(tally))
+
+
+def threads() -> str:
+    """Several threads that read the same blocks at once, each with threads of its own."""
+    rng = np.random.default_rng(0)
+    n = 20_000
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(6):
+            data = {"a": (np.arange(n) * 4, np.arange(n) * 4 + 3, rng.random(n))}
+            options = WriterOptions(items_per_block=300, section="variableStep")
+            write_bigwig(Path(folder) / f"{i}.bw", {"a": 4 * n}, data, options)
+        with BigWigCollection(folder, n_threads=4) as collection, ThreadPoolExecutor(3) as pool:
+            starts = np.arange(0, 60_000, 3_000)
+
+            def work(_: int) -> float:
+                return float(collection.get_batch(["a"] * 20, starts, starts + 9_000).sum())
+
+            sums = set(pool.map(work, range(9)))
+    assert len(sums) == 1
+    return f"sum {sums.pop()}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write({"files": read_files, "fuzz": fuzz, "threads": threads}[sys.argv[1]]() + "\n")
