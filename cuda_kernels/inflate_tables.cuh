@@ -19,7 +19,7 @@ namespace bwl {
 // many entries as symbols. One that holds several has 2^(longest - bits) entries, and no two of
 // those share their longest length, which is bits + 2 at least. So the second level needs at most
 // symbols + (4 + 8 + ... + 2^(15 - bits)).
-constexpr uint32_t table_entries(uint32_t bits, uint32_t symbols) {
+BWL_HD constexpr uint32_t table_entries(uint32_t bits, uint32_t symbols) {
   return (1u << bits) + symbols + (1u << (kMaxCodeBits + 1u - bits)) - 4u;
 }
 

@@ -311,6 +311,24 @@ class TestGetBatch:
             collection.with_transforms({"tow": squashed})
 
 
+class TestContigSpellings:
+    def test_on_request_only(self, tmp_path: Path) -> None:
+        for name, contig in (("a", "chr1"), ("b", "1")):
+            data = {contig: ([5], [10], [2.0 if name == "a" else 3.0])}
+            write_bigwig(tmp_path / f"{name}.bw", {contig: 50}, data)
+        plain = BigWigCollection(tmp_path)
+        assert plain.contigs.names == ("chr1", "1")
+        with pytest.raises(NotFoundError, match="unknown contig 'Chr1'"):
+            plain.get_batch("Chr1", 0, 10)
+        for spelling in ("chr1", "1"):
+            one = plain.with_contig_names([spelling])
+            assert one.contigs.names == (spelling,)
+            assert one.get_batch(spelling, 7, 8).tolist() == [[[2.0, 3.0]]]
+            again = pickle.loads(pickle.dumps(one))
+            assert again.get_batch(spelling, 7, 8).tolist() == [[[2.0, 3.0]]]
+        assert plain.contigs.names == ("chr1", "1")
+
+
 # ------------------------------------------------------------------------- memory budgets ----
 
 

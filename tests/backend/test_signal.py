@@ -257,6 +257,19 @@ def test_many_tracks_and_windows(tmp_path: Path, read: Read) -> None:
     whole = np.zeros((9_000, 37), np.float32)
     whole[:6_000] = np.stack(values, axis=1)
     np.testing.assert_array_equal(got, np.stack([whole[s : s + 2_500] for s in starts]))
+    # Backwards, and with every track at another place.
+    swap = rng.permutation(37)
+    turned = np.empty_like(got)
+    turned[..., swap] = got[:, ::-1]
+    tracks = list(range(37))
+    windows = [("a", s, True) for s in starts]
+    back = read(paths, windows, 2_500, track_swap=tuple(swap.tolist()), tracks=tracks)
+    np.testing.assert_array_equal(back, turned)
+    pairs = turned.reshape(5, 1_250, 2, 37).max(axis=2)
+    np.testing.assert_array_equal(
+        read(paths, windows, 2_500, track_swap=tuple(swap.tolist()), bin_size=2, statistic="max"),
+        pairs,
+    )
     mean = read(paths, [("a", s) for s in starts], 2_500, bin_size=5)
     np.testing.assert_allclose(mean, got.reshape(5, 500, 5, 37).mean(axis=2), rtol=1e-6)
 

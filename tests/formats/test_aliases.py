@@ -30,7 +30,7 @@ def test_never_without_the_request() -> None:
     message = str(caught.value)
     assert "unknown contig '1' in genome.fa" in message
     assert "near names: " in message
-    assert "'chr1' is another spelling of it: allow contig aliases" in message
+    assert "'chr1' is another spelling of it: see with_contig_names" in message
 
 
 @given(st.lists(st.sampled_from(UCSC + ENSEMBL + ["M", "chr"])), st.booleans())
