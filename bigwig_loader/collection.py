@@ -95,11 +95,15 @@ class BigWigCollection:
         factors = match_scale(scale or {}, self.bigwig_paths, self.track_names)
         self._set_transforms([TrackTransform(scale=factor) for factor in factors])
         self._device, self._n_threads = device, n_threads
-        self.backend: Backend = select_backend(device, n_threads)
+        self.backend = self._select_backend()
         self._contig_names: tuple[str, ...] = ()
         self._index = load_track_index(self.bigwig_paths)
         self._reader: SignalReader | None = None
         self._reader_pid = 0
+
+    def _select_backend(self) -> Backend:
+        # Memory that is kept between calls would come on top of a declared budget.
+        return select_backend(self._device, self._n_threads, self.memory_budget is None)
 
     def __len__(self) -> int:
         return len(self.bigwig_paths)
@@ -141,7 +145,7 @@ class BigWigCollection:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.backend = select_backend(self._device, self._n_threads)
+        self.backend = self._select_backend()
         if "_index" not in state:
             self._index = load_track_index(self.bigwig_paths, self._contig_names)
 

@@ -82,7 +82,9 @@ class Config:
     def verify(self) -> Verify:
         """When the checksum of a data block is compared.
 
-        ``"once"``, the default: when it is first read. ``"always"``, or ``"never"``.
+        ``"once"``, the default: when it is first read in a process. ``"always"``: whenever it is
+        read. ``"never"``: such a block is taken to be whole and its items to be in order, also
+        behind the point where reading stops.
         """
         name = PREFIX + "VERIFY"
         value = os.environ.get(name, "") or "once"

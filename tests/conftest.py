@@ -35,11 +35,11 @@ def _has_gpu() -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked `gpu` where there is none.
 
-    With BIGWIG_LOADER_REQUIRE_GPU=1, as on a machine that is there to test the GPU, they run and
+    With BWL_REQUIRE_CUDA=1, as on a machine that is there to test the GPU, they run and
     fail instead.
     """
     marked = [item for item in items if item.get_closest_marker("gpu")]
-    if not marked or os.environ.get("BIGWIG_LOADER_REQUIRE_GPU") == "1" or _has_gpu():
+    if not marked or os.environ.get("BWL_REQUIRE_CUDA") == "1" or _has_gpu():
         return
     skip = pytest.mark.skip(reason="needs a CUDA device and CuPy")
     for item in marked:

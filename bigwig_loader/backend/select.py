@@ -10,7 +10,9 @@ from bigwig_loader.errors import BackendUnavailableError, InvalidInputError
 _DEVICE = re.compile(r"cuda(:\d+)?")
 
 
-def select_backend(device: str = "auto", n_threads: int | None = None) -> Backend:
+def select_backend(
+    device: str = "auto", n_threads: int | None = None, keep_memory: bool = True
+) -> Backend:
     """The backend for a device name.
 
     Parameters
@@ -20,6 +22,8 @@ def select_backend(device: str = "auto", n_threads: int | None = None) -> Backen
         the CPU otherwise. The choice and its reason are in the backend's `status`.
     n_threads : int, optional
         Threads of one call; None for the cores available.
+    keep_memory : bool
+        Whether memory of dropped batches may be kept for new ones.
 
     Raises
     ------
@@ -37,7 +41,9 @@ def select_backend(device: str = "auto", n_threads: int | None = None) -> Backen
             f"device={device!r}: this version has no CUDA backend yet; use device='cpu' or 'auto'"
         )
     from bigwig_loader.backend.cpu.backend import CpuBackend
+    from bigwig_loader.backend.cpu.pool import MAX_KEPT_BYTES
 
-    if device == "cpu":
-        return CpuBackend(n_threads, "asked for")
-    return CpuBackend(n_threads, "device='auto': this version has no CUDA backend")
+    reason = "asked for"
+    if device == "auto":
+        reason = "device='auto': this version has no CUDA backend"
+    return CpuBackend(n_threads, reason, MAX_KEPT_BYTES if keep_memory else 0)

@@ -17,7 +17,7 @@ constexpr int64_t kMaxExpansion = 1032;
 constexpr int64_t kFirstRoom = 1 << 20;
 // Readers in inflate.cuh work in 8-byte words; the slack keeps the fast path on to the end.
 constexpr int64_t kSlackBytes = 64;
-// A block wanted beyond this share is inflated whole: there is little left to save.
+// A block of unknown order is inflated whole if more than this share of it is wanted.
 constexpr double kWholeBlockShare = 0.9;
 // Items by which inflating goes on when the first guess fell short.
 constexpr int64_t kStepItems = 48;
@@ -157,13 +157,14 @@ Status BlockReader::read(int64_t read_index, BlockItems* items, BlockFailure* fa
 
 Status BlockReader::decode(const Block& block, BlockItems* items) {
   const uint8_t state = load_state(block.state);
-  const bool trusted = request_.verify == 0 || (request_.verify == 1 && state == kInOrder);
-  if (trusted && state != kIrregular && !block.spans && block.capacity <= kFirstRoom) {
-    const double span = static_cast<double>(block.end) - block.start;
-    const double share = static_cast<double>(block.wanted_end - block.start) / span;
-    if (share < kWholeBlockShare) return decode_start(block, items);
-  }
-  return decode_whole(block, items);
+  const bool can_stop = state != kIrregular && !block.spans && block.capacity <= kFirstRoom;
+  if (request_.verify == 2 || !can_stop) return decode_whole(block, items);
+  if (state == kInOrder) return decode_start(block, items);
+  if (request_.verify == 1) return decode_whole(block, items);
+  // Never verified, nor to be: most of it at once, since decode_start may have to begin again.
+  const double span = static_cast<double>(block.end) - block.start;
+  const double share = static_cast<double>(block.wanted_end - block.start) / span;
+  return share < kWholeBlockShare ? decode_start(block, items) : decode_whole(block, items);
 }
 
 Status BlockReader::check_zlib(const Block& block) {

@@ -27,8 +27,8 @@ from tests.oracles.signal import Request
 def backend(request: pytest.FixtureRequest) -> str:
     """Name of the backend; "cuda" is skipped without a GPU (conftest) or without the backend."""
     if request.param == "cuda" and importlib.util.find_spec("bigwig_loader.backend.cuda") is None:
-        if os.environ.get("BIGWIG_LOADER_REQUIRE_GPU") == "1":
-            pytest.fail("BIGWIG_LOADER_REQUIRE_GPU=1, and this version has no CUDA backend")
+        if os.environ.get("BWL_REQUIRE_CUDA") == "1":
+            pytest.fail("BWL_REQUIRE_CUDA=1, and this version has no CUDA backend")
         pytest.skip("this version has no CUDA backend")
     return str(request.param)
 

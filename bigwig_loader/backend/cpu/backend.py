@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
-from bigwig_loader.backend.cpu.pool import ArrayPool
+from bigwig_loader.backend.cpu.pool import MAX_KEPT_BYTES, ArrayPool
 from bigwig_loader.backend.cpu.sequence import count_unknown, encode_one_hot
 from bigwig_loader.backend.cpu.signal import CpuSignalReader
 from bigwig_loader.backend.protocol import BackendStatus
@@ -36,13 +36,20 @@ class CpuBackend:
         Threads per call; None for the cores available.
     reason : str
         Why this backend was chosen; shown in `status`.
+    max_kept_bytes : int
+        Memory of dropped arrays that is kept for new ones.
     """
 
-    def __init__(self, n_threads: int | None = None, reason: str = "asked for") -> None:
+    def __init__(
+        self,
+        n_threads: int | None = None,
+        reason: str = "asked for",
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
         self._library = native.library()
         self.n_threads = available_threads() if n_threads is None else n_threads
         self._reason = reason
-        self._pool = ArrayPool()
+        self._pool = ArrayPool(max_kept_bytes)
 
     @property
     def status(self) -> BackendStatus:
