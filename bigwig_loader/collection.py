@@ -19,7 +19,14 @@ from bigwig_loader.index_cache import MIN_CACHED_BLOCKS, load_track_index
 from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.windows import ContigTable, Windows, named_windows
-from bigwig_loader.types import PathLike, SignalDtype, Statistic, check_positive, numpy_dtype
+from bigwig_loader.types import (
+    PathLike,
+    SignalDtype,
+    Statistic,
+    check_number,
+    check_positive,
+    numpy_dtype,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -259,6 +266,8 @@ class BigWigCollection:
         InvalidDataError
             If a data block that is needed is damaged.
         """
+        check_positive("window_size", window_size)
+        check_number("default_value", default_value)
         options = SignalOptions(window_size, statistic, dtype, uncovered=float(default_value))
         windows = named_windows(self.contigs, chromosomes, start, end)
         return self.read(windows, tracks=tracks, options=options, out=out)

@@ -59,3 +59,9 @@ def check_positive(argument: str, value: object) -> None:
     """Raise `InvalidInputError` unless `value` is an integer of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise InvalidInputError(f"argument {argument}: expected an integer >= 1; got {value!r}")
+
+
+def check_number(argument: str, value: object) -> None:
+    """Raise `InvalidInputError` unless `value` is a real number; NaN and infinities are."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InvalidInputError(f"argument {argument}: expected a number; got {value!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.sampling.positions import Positions
 from bigwig_loader.sampling.rng import check_seed
-from bigwig_loader.types import DtypeName, check_choice, check_positive
+from bigwig_loader.types import DTYPES, DtypeName, check_choice, check_number, check_positive
 
 SequenceEncoder = Literal["onehot"] | Callable[[list[str]], Any] | None
 
@@ -138,13 +138,8 @@ class ValueOptions:
     sequence_encoder: SequenceEncoder = "onehot"
 
     def __post_init__(self) -> None:
-        check_choice("dtype", self.dtype, get_args(DtypeName))
-        if isinstance(self.default_value, bool) or not isinstance(
-            self.default_value, (int, float, np.number)
-        ):
-            raise InvalidInputError(
-                f"argument default_value: expected a number; got {self.default_value!r}"
-            )
+        check_choice("dtype", self.dtype, DTYPES)
+        check_number("default_value", self.default_value)
         encoder = self.sequence_encoder
         if encoder is not None and encoder != "onehot" and not callable(encoder):
             raise InvalidInputError(

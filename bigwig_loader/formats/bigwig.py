@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bigwig_loader.errors import InvalidDataError
 from bigwig_loader.formats.rtree import DataBlocks, no_blocks, read_rtree
 from bigwig_loader.formats.source import Source, open_source
+from bigwig_loader.formats.tree import read_leaves
 from bigwig_loader.types import PathLike
 
 BIGWIG_MAGIC = 0x888FFC26
@@ -260,7 +261,9 @@ def _read_chrom_tree(
             got=f"{n_items} items of {key_bytes} + {value_bytes} bytes",
         )
     item_type = np.dtype([("key", f"S{key_bytes}"), ("id", f"{order}u4"), ("length", f"{order}u4")])
-    items = np.concatenate(_chrom_tree_leaves(source, header, item_type))
+    child_type = np.dtype([("key", f"S{key_bytes}"), ("offset", f"{order}u8")])
+    root = base + CHROM_TREE_HEADER_BYTES
+    items = read_leaves(source, root, item_type, child_type, "chromosome tree")
     if len(items) != n_items:
         raise InvalidDataError(
             "chromosome tree holds another number of contigs than its header says",
@@ -280,45 +283,3 @@ def _read_chrom_tree(
                 offset=base,
             )
     return names, items["length"].astype(np.int64), ids
-
-
-def _chrom_tree_leaves(
-    source: Source, header: BigWigHeader, item_type: np.dtype[np.void]
-) -> list[npt.NDArray[np.void]]:
-    order = header.byte_order
-    child_type = np.dtype([("key", item_type["key"]), ("offset", f"{order}u8")])
-    root = header.chrom_tree_offset + CHROM_TREE_HEADER_BYTES
-    leaves: list[npt.NDArray[np.void]] = [np.zeros(0, item_type)]
-    stack, seen = [root], {root}
-    room = source.n_bytes
-    while stack:
-        offset = stack.pop()
-        is_leaf, _, count = struct.unpack(f"{order}BBH", source.read(offset, 4))
-        node_type = item_type if is_leaf else child_type
-        items = np.frombuffer(source.read(offset + 4, count * node_type.itemsize), node_type)
-        room -= items.nbytes
-        if room < 0:
-            raise InvalidDataError(
-                "chromosome tree nodes overlap",
-                path=source.path,
-                offset=offset,
-                field="childOffset",
-                expected=f"nodes of {source.n_bytes} bytes together, the size of the file",
-                got="more",
-            )
-        if is_leaf:
-            leaves.append(items)
-            continue
-        children = items["offset"].tolist()
-        if not seen.isdisjoint(children) or len(set(children)) != len(children):
-            raise InvalidDataError(
-                "chromosome tree node is reached twice",
-                path=source.path,
-                offset=offset,
-                field="childOffset",
-                expected="a tree",
-                got="a cycle or a shared node",
-            )
-        seen.update(children)
-        stack.extend(reversed(children))
-    return leaves

@@ -1,0 +1,60 @@
+"""The examples in docstrings and in the README run, and give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bigwig_loader.example_data import ExampleData, make_example_data
+from tests.helpers.shared import REPOSITORY
+
+PACKAGE = REPOSITORY / "bigwig_loader"
+WITH_EXAMPLES = sorted(
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if re.search(r"^\s*>>> ", path.read_text(), re.MULTILINE)
+)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> ExampleData:
+    return make_example_data(tmp_path_factory.mktemp("docs"))
+
+
+def test_there_are_examples() -> None:
+    assert "bigwig_loader.collection" in WITH_EXAMPLES
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_docstrings(name: str, example: ExampleData) -> None:
+    module = importlib.import_module(name)
+    outcome = doctest.testmod(module, extraglobs={"example": example})
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+def python_blocks(path: Path) -> list[str]:
+    """The python code blocks of a Markdown file."""
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_readme(example: ExampleData) -> None:
+    pytest.importorskip("torch")
+    names: dict[str, Any] = {
+        "bigwig_dir": example.bigwig_dir,
+        "bigwig_file": example.bigwigs[0],
+        "reference_genome": example.reference_genome,
+    }
+    blocks = python_blocks(REPOSITORY / "README.md")
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    batch, regions = names["batch"], names["regions"]
+    assert tuple(batch.sequences.shape) == (32, 2000, 4)
+    assert tuple(batch.values.shape) == (32, 1000, len(example.bigwigs))
+    assert len(regions) > 0
