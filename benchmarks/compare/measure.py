@@ -102,7 +102,7 @@ class Contest:
             return random_request(self.data.places, cell.length_bp, cell.batch, cell.bin_size, seed)
 
         shape = (cell.batch, cell.length_bp // cell.bin_size, cell.tracks)
-        # Written to here, so that no reader is timed while its pages are cleared for the first time.
+        # Written to here, so that no reader is timed while its pages are cleared.
         out = np.full(shape, 0, np.float32)
         sizes, variants, guesses = self._trial(windows(0), out, effort)
         n_calls = min(max(int(_ROUND_S / min(guesses.values())), 1), _MAX_CALLS)
