@@ -156,7 +156,7 @@ class PytorchBigWigDataset(IterableDataset[Any]):
         return self.dataset.epoch + max(self._passes.n_begun() - 1, 0)
 
     def __iter__(self) -> Iterator[Any]:
-        """The rest of the epoch; in a worker process, that worker's share of the next pass."""
+        """The next epoch, or the rest of a saved one; in a worker process, its share of that."""
         worker = get_worker_info()
         if worker is None:
             return self._deliver_here()

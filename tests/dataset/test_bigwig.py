@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bigwig_loader.collection import BigWigCollection
-from bigwig_loader.dataset import Batch, BigWigDataset
+from bigwig_loader.dataset import Batch
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.formats.genome import Genome
 from bigwig_loader.types import numpy_dtype
@@ -410,45 +410,6 @@ def test_seed_none_is_drawn_and_kept(make: MakeDataset) -> None:
     assert first.seed != second.seed
     again = make(seed=first.seed)
     assert windows(next(iter(first))) == windows(next(iter(again)))
-
-
-def test_published_signature() -> None:
-    """Names, order and defaults are a contract."""
-    import inspect
-
-    parameters = inspect.signature(BigWigDataset).parameters
-    assert {n: p.default for n, p in parameters.items() if p.default is not p.empty} == {
-        "reference_genome_path": None,
-        "sequence_length": 1000,
-        "center_bin_to_predict": None,
-        "window_size": 1,
-        "moving_average_window_size": 1,
-        "batch_size": 256,
-        "super_batch_size": None,
-        "batches_per_epoch": None,
-        "maximum_unknown_bases_fraction": 0.1,
-        "sequence_encoder": "onehot",
-        "file_extensions": (".bigWig", ".bw"),
-        "crawl": True,
-        "scale": None,
-        "default_value": 0.0,
-        "first_n_files": None,
-        "position_sampler_buffer_size": 100000,
-        "repeat_same_positions": False,
-        "sub_sample_tracks": None,
-        "n_threads": 4,
-        "custom_position_sampler": None,
-        "custom_track_sampler": None,
-        "return_batch_objects": False,
-        "dtype": "float32",
-        "device": "auto",
-        "seed": None,
-        "shuffle": True,
-        "drop_last": True,
-        "prefetch": 2,
-    }
-    assert list(parameters)[:2] == ["regions_of_interest", "collection"]
-    assert all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
 
 
 def test_lengths_of_the_world(world: World) -> None:
