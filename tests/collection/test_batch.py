@@ -68,6 +68,14 @@ class TestGetBatch:
         batch(collection, out=out)
         np.testing.assert_array_equal(out, expected(WINDOWS))
 
+    @pytest.mark.parametrize("options", [{}, {"window_size": 8}, {"dtype": "bfloat16"}])
+    def test_more_tracks_than_are_written_together(
+        self, collection: BigWigCollection, options: dict
+    ) -> None:
+        tracks = [i * 7 % 4 for i in range(301)]
+        few = batch(collection, **options)
+        np.testing.assert_array_equal(batch(collection, tracks=tracks, **options), few[..., tracks])
+
     def test_results_are_not_shared(self, collection: BigWigCollection) -> None:
         first = batch(collection)
         batch(collection, default_value=9.0)
