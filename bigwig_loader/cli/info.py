@@ -202,7 +202,10 @@ def _table(report: dict[str, Any]) -> Any:
             f"min {_text(summary['minimum'])}, mean {_text(summary['mean'])}, "
             f"max {_text(summary['maximum'])} over covered bases",
         )
-        row("covered", "unknown" if covered is None else f"{_text(100 * covered)} % of all bases")
+        share = "unknown" if covered is None else f"{_text(100 * covered)} % of all bases"
+        if covered is not None and covered > 1:
+            share += ": the file's summary counts more bases than its contigs have"
+        row("covered", share)
     levels = report["zoom_reduction_levels"]
     row("zoom levels", f"{len(levels)}: {', '.join(map(str, levels))} bp" if levels else "none")
     return table
