@@ -11,7 +11,6 @@
 namespace bwl {
 
 constexpr uint32_t kNoBase = 0;
-constexpr uint32_t kAnyBase = 15;
 constexpr int32_t kCodes = 16;    // rows of a one-hot table
 constexpr int32_t kLetters = 4;   // columns of a one-hot table: A, C, G, T
 

@@ -79,11 +79,6 @@ int FileTable::read(int64_t file, int64_t offset, int64_t n_bytes, uint8_t* out,
   return error;
 }
 
-int64_t FileTable::n_open() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return n_open_;
-}
-
 }  // namespace bwl
 
 BWL_API void* bwl_files_open(const char* const* paths, const int64_t* sizes, int64_t n,
@@ -92,5 +87,3 @@ BWL_API void* bwl_files_open(const char* const* paths, const int64_t* sizes, int
 }
 
 BWL_API void bwl_files_close(void* files) { delete static_cast<bwl::FileTable*>(files); }
-
-BWL_API int64_t bwl_files_n_open(void* files) { return static_cast<bwl::FileTable*>(files)->n_open(); }

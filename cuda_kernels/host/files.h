@@ -19,8 +19,6 @@ class FileTable {
   // A file that is no longer the size it had when its index was read gives ESTALE.
   int read(int64_t file, int64_t offset, int64_t n_bytes, uint8_t* out, int64_t* got);
 
-  int64_t n_open();
-
  private:
   struct Entry {
     std::string path;

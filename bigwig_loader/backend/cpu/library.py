@@ -72,7 +72,6 @@ SignalRequest = _struct(
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "bwl_files_open": (c_void_p, [POINTER(c_char_p), c_void_p, c_int64, c_int64]),
     "bwl_files_close": (None, [c_void_p]),
-    "bwl_files_n_open": (c_int64, [c_void_p]),
     "bwl_use_libdeflate": (c_int32, [c_char_p]),
     "bwl_read_signal": (None, [c_void_p]),
     "bwl_read_window": (None, [c_void_p, c_void_p, c_int64, c_int64]),
