@@ -13,10 +13,16 @@ import numpy.typing as npt
 ARRAY_FIELDS = (
     "sequences",
     "values",
+    "controls",
+    "labels",
     "starts",
     "ends",
     "value_starts",
     "value_ends",
+    "reverse",
+    "jitter",
+    "sources",
+    "regions",
     "track_indices",
 )
 
@@ -31,11 +37,24 @@ class Batch:
         One-hot sequence, alphabet A, C, G, T. None without a genome.
     values : (B, N, T) array or None
         Signal per bin and track. None without tracks.
+    controls : array or None
+        Signal of control tracks over the window of `sequences`; None without them.
+    labels : (B,) int64 or None
+        1 for a peak, 0 for a background region; None where there is no such difference.
     chromosomes : (B,) array of str
     starts, ends : (B,) int64
         The window of `sequences`; it may reach past the ends of the contig.
     value_starts, value_ends : (B,) int64 or None
-        The central part of the window that `values` covers.
+        The part of the genome that `values` covers.
+    reverse : (B,) bool or None
+        Examples delivered as reverse complement; None for none. Coordinates are those of the
+        forward strand in any case.
+    jitter : (B,) int64 or None
+        Bases by which each window was moved from the middle of its region.
+    sources : (B,) int32 or None
+        Which source of a mixture each example is from, e.g. which file of peaks.
+    regions : (B,) int64 or None
+        Which region of its source.
     track_indices : (T,) int64 or None
         Which tracks of the collection `values` holds.
     track_names : (T,) tuple of str or None
@@ -46,11 +65,17 @@ class Batch:
 
     sequences: Any = None
     values: Any = None
+    controls: Any = None
+    labels: Any = None
     chromosomes: npt.NDArray[np.str_] | None = None
     starts: Any = None
     ends: Any = None
     value_starts: Any = None
     value_ends: Any = None
+    reverse: Any = None
+    jitter: Any = None
+    sources: Any = None
+    regions: Any = None
     track_indices: Any = None
     track_names: tuple[str, ...] | None = None
     epoch: int | None = None

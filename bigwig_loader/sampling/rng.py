@@ -47,6 +47,11 @@ class Stream(IntEnum):
 
     POSITION = 0
     TRACKS = 1
+    ORDER = 2
+    JITTER = 3
+    STRAND = 4
+    CHOICE = 5
+    NEGATIVE = 6
 
 
 def new_seed() -> int:
