@@ -11,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.assemble.regions import RegionFilter, stored_regions
-from bigwig_loader.backend.protocol import Backend, SignalReader
+from bigwig_loader.assemble.signals import check_out, read_pieces, working_budget
+from bigwig_loader.backend.protocol import Backend, SignalCounts, SignalReader
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names, track_numbers
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.index_cache import MIN_CACHED_BLOCKS, load_track_index
 from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
+from bigwig_loader.plan.track_index import NO_CHROM
 from bigwig_loader.plan.windows import ContigTable, Windows, named_windows
 from bigwig_loader.types import (
     PathLike,
     SignalDtype,
     Statistic,
+    check_not_negative,
     check_number,
     check_positive,
     numpy_dtype,
@@ -31,8 +34,6 @@ from bigwig_loader.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
-# Working memory of one call where no budget is declared.
-DEFAULT_WORKING_BYTES = 2 << 30
 # A single window up to this size takes so little memory that it need not be planned for.
 MAX_UNPLANNED_BASES = 1 << 22
 
@@ -64,7 +65,14 @@ class BigWigCollection:
     memory_budget : int, optional
         Most bytes one `get_batch` may take, its result included; larger requests are worked off
         in parts, and a budget that the result alone does not fit into is an error. None bounds
-        only the working memory, to 2 GiB. The index is not counted.
+        only the working memory, to 2 GiB. The index and the cache are not counted.
+    cache_bytes : int
+        Memory for decoded data blocks, which are then neither read nor inflated again; 0 for
+        none. An interval takes 12 bytes. The cache is filled with the blocks as they come, and
+        never emptied: every block comes once an epoch, so keeping another one instead gains
+        nothing. What is kept was verified when it was read. `intervals` does not fill the cache.
+        Each process has one of its own, empty at first, and so has the collection that
+        `with_transforms` or `with_contig_names` makes.
 
     Raises
     ------
@@ -91,7 +99,9 @@ class BigWigCollection:
         device: str = "auto",
         n_threads: int | None = None,
         memory_budget: int | None = None,
+        cache_bytes: int = 0,
     ) -> None:
+        check_not_negative("cache_bytes", cache_bytes)
         if memory_budget is not None:
             check_positive("memory_budget", memory_budget)
         if n_threads is not None:
@@ -99,6 +109,7 @@ class BigWigCollection:
         self.bigwig_paths = find_bigwigs(bigwig_path, file_extensions, crawl, first_n_files)
         self.track_names = track_names(self.bigwig_paths)
         self.memory_budget = memory_budget
+        self._cache_bytes = int(cache_bytes)
         factors = match_scale(scale or {}, self.bigwig_paths, self.track_names)
         self._set_transforms([TrackTransform(scale=factor) for factor in factors])
         self._device, self._n_threads = device, n_threads
@@ -132,6 +143,11 @@ class BigWigCollection:
         return self._index.contigs
 
     @property
+    def has_contig(self) -> npt.NDArray[np.bool_]:
+        """Whether each track has each of `contigs`, (T, C)."""
+        return np.asarray(self._index.chrom_ids != NO_CHROM)
+
+    @property
     def transforms(self) -> tuple[TrackTransform, ...]:
         """What is done to the values of each track."""
         return tuple(self._transforms)
@@ -140,9 +156,15 @@ class BigWigCollection:
     def reader(self) -> SignalReader:
         """The open files; opened on first use in each process."""
         if self._reader is None or self._reader_pid != os.getpid():
-            self._reader = self.backend.open_signal(self._index)
+            self._reader = self.backend.open_signal(self._index, self._cache_bytes)
             self._reader_pid = os.getpid()
         return self._reader
+
+    @property
+    def counts(self) -> SignalCounts:
+        """What reading has taken since this process opened the files; a copy. Zeros before."""
+        reader = self._reader if self._reader_pid == os.getpid() else None
+        return SignalCounts() if reader is None else reader.counts
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_reader": None, "backend": None}
@@ -287,12 +309,8 @@ class BigWigCollection:
         windows : Windows
             `contig_index` counts `contigs`.
         tracks, out
-            As for `get_batch`.
+            As for `get_batch`; the result is (B, N, T) or (B, T, N).
         options : SignalOptions, optional
-
-        Returns
-        -------
-        (B, N, T) or (B, T, N) array
         """
         options = options or SignalOptions()
         which = self._all_tracks if tracks is None else track_numbers(tracks, self.track_names)
@@ -306,24 +324,13 @@ class BigWigCollection:
                 f"track_swap: expected {len(which)} places; got {len(options.track_swap)}"
             )
         shape = options.shape(len(windows), windows.length_bp, len(which))
-        n_bytes = 0 if out is not None else math.prod(shape) * numpy_dtype(options.dtype).itemsize
-        budget = (
-            DEFAULT_WORKING_BYTES if self.memory_budget is None else self.memory_budget - n_bytes
-        )
-        if budget <= 0:
-            raise InvalidInputError(
-                f"memory_budget is too small: the result alone takes {n_bytes} bytes; "
-                f"got {self.memory_budget}; read fewer windows at once"
-            )
+        dtype = numpy_dtype(options.dtype)
+        n_bytes = 0 if out is not None else math.prod(shape) * dtype.itemsize
+        budget = working_budget(self.memory_budget, n_bytes)
         if out is None:
             out = self.backend.empty(shape, options.dtype)
-        elif not hasattr(out, "dtype"):
-            raise InvalidInputError(f"argument out: expected an array; got {type(out).__name__}")
-        elif tuple(out.shape) != shape or out.dtype != numpy_dtype(options.dtype):
-            raise InvalidInputError(
-                f"argument out: expected shape {shape} of {options.dtype}; "
-                f"got {tuple(out.shape)} of {out.dtype}"
-            )
+        else:
+            check_out(out, shape, dtype)
         reader = self.reader
         transforms = self._packed_transforms[which]
         is_small = windows.length_bp * len(which) <= MAX_UNPLANNED_BASES
@@ -339,13 +346,7 @@ class BigWigCollection:
             lambda plan: reader.working_bytes(plan, options),
             keep_tracks=options.track_swap is not None,
         )
-        for piece in pieces:
-            last_two = (piece.bins, piece.tracks)
-            if options.layout == "BTN":
-                last_two = (piece.tracks, piece.bins)
-            reader.read(
-                piece.plan, options, transforms[piece.tracks], out[(piece.windows, *last_two)]
-            )
+        read_pieces(reader, pieces, options, transforms, out)
         return out
 
     def intervals(

@@ -61,6 +61,12 @@ def check_positive(argument: str, value: object) -> None:
         raise InvalidInputError(f"argument {argument}: expected an integer >= 1; got {value!r}")
 
 
+def check_not_negative(argument: str, value: object) -> None:
+    """Raise `InvalidInputError` unless `value` is an integer of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise InvalidInputError(f"argument {argument}: expected an integer >= 0; got {value!r}")
+
+
 def check_number(argument: str, value: object) -> None:
     """Raise `InvalidInputError` unless `value` is a real number; NaN and infinities are."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):

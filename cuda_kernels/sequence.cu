@@ -53,18 +53,19 @@ BWL_ONE_HOT_KERNEL(bwl_one_hot_4, uint32_t)  // float32
 BWL_ONE_HOT_KERNEL(bwl_one_hot_2, uint16_t)  // float16, bfloat16
 BWL_ONE_HOT_KERNEL(bwl_one_hot_1, uint8_t)   // uint8, int8
 
-// One block per window; counts[window] must be zero before the launch.
-extern "C" __global__ void bwl_count_unknown(int64_t n_windows, int64_t window_bp,
-                                             const int32_t* contig_index, const int64_t* start,
-                                             const uint8_t* const* packed,
-                                             const int64_t* contig_bp,
-                                             unsigned long long* counts) {
+// Bases of each window whose code is one of `codes`; those outside the contig have code 0. One block
+// per window; counts[window] must be zero before the launch.
+extern "C" __global__ void bwl_count_bases(int64_t n_windows, int64_t window_bp,
+                                           const int32_t* contig_index, const int64_t* start,
+                                           const uint8_t* const* packed,
+                                           const int64_t* contig_bp, uint32_t codes,
+                                           unsigned long long* counts) {
   for (int64_t window = blockIdx.x; window < n_windows; window += gridDim.x) {
     const int32_t contig = contig_index[window];
     unsigned long long mine = 0;
     for (int64_t i = threadIdx.x; i < window_bp; i += blockDim.x) {
       const uint32_t code = bwl::packed_base(packed[contig], contig_bp[contig], start[window] + i);
-      mine += bwl::is_known(code) ? 0 : 1;
+      mine += bwl::is_among(code, codes) ? 1 : 0;
     }
     if (mine != 0) atomicAdd(counts + window, mine);
   }

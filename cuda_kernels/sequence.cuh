@@ -24,19 +24,8 @@ BWL_HD uint32_t letters_in(uint32_t code) {
   return (code & 1) + ((code >> 1) & 1) + ((code >> 2) & 1) + ((code >> 3) & 1);
 }
 
-// True for A, C, G and T alone: exactly one bit is set.
-BWL_HD bool is_known(uint32_t code) { return code != 0 && (code & (code - 1)) == 0; }
-
-// How many of the 16 bases packed in a word are not A, C, G or T.
-BWL_HD uint32_t unknown_in_word(uint64_t word) {
-  const uint64_t ones = 0x1111111111111111ull;
-  uint64_t n = word - ((word >> 1) & (5 * ones));          // bits set in every 2 bits ...
-  n = (n & (3 * ones)) + ((n >> 2) & (3 * ones));          // ... in every 4 bits, 0 to 4
-  n ^= ones;                                               // 0 exactly where one bit is set
-  n = (n | (n >> 1) | (n >> 2)) & ones;
-  n = (n + (n >> 4)) & 0x0F0F0F0F0F0F0F0Full;              // sums of 2 fit in 4 bits,
-  return static_cast<uint32_t>((n * 0x0101010101010101ull) >> 56);  // the sum of 16 in 8
-}
+// Whether a code is one of `codes`: a set of codes, bit c for code c.
+BWL_HD bool is_among(uint32_t code, uint32_t codes) { return ((codes >> code) & 1) != 0; }
 
 // Code at `position` of a packed contig of `length_bp` bases; no base outside of it.
 BWL_HD uint32_t packed_base(const uint8_t* packed, int64_t length_bp, int64_t position) {

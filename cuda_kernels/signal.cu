@@ -59,7 +59,7 @@ __device__ __forceinline__ void bins_of_row(int64_t n_items, const int64_t* star
   for (; at < n_items && start[at] < high; ++at) {
     const int64_t from = start[at] > low ? start[at] : low;
     const int64_t to = end[at] < high ? end[at] : high;
-    if (from < to) bwl::bin_add<kStatistic>(&bin, value[at] * transform->scale, to - from);
+    if (from < to) bwl::bin_add<kStatistic>(&bin, bwl::stored_value(*transform, value[at]), to - from);
   }
   const int64_t n_inside = high > low ? high - low : 0;
   const float x = bwl::bin_finish<kStatistic>(bin, bin_size, n_inside, uncovered, out_of_bounds);

@@ -14,6 +14,7 @@ ARRAY_FIELDS = (
     "sequences",
     "values",
     "controls",
+    "counts",
     "labels",
     "starts",
     "ends",
@@ -39,6 +40,8 @@ class Batch:
         Signal per bin and track. None without tracks.
     controls : array or None
         Signal of control tracks over the window of `sequences`; None without them.
+    counts : (B, G) float32 or None
+        What a count head predicts, for each track group; None where it is not asked for.
     labels : (B,) int64 or None
         1 for a peak, 0 for a background region; None where there is no such difference.
     chromosomes : (B,) array of str
@@ -66,6 +69,7 @@ class Batch:
     sequences: Any = None
     values: Any = None
     controls: Any = None
+    counts: Any = None
     labels: Any = None
     chromosomes: npt.NDArray[np.str_] | None = None
     starts: Any = None
@@ -88,6 +92,14 @@ class Batch:
             if array is not None:
                 return len(array)
         return 0
+
+    def rows(self, first: int, stop: int, index: int | None = None) -> Batch:
+        """Examples first to stop, as slices of the same arrays, as batch `index`."""
+        whole = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in (*ARRAY_FIELDS, "chromosomes"):
+            if whole[name] is not None and name != "track_indices":
+                whole[name] = whole[name][first:stop]
+        return Batch(**{**whole, "index": index})
 
     def map_arrays(self, function: Callable[[Any], Any]) -> dict[str, Any]:
         """All fields by name, `function` applied to each array field that is not None.

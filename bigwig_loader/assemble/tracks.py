@@ -60,6 +60,39 @@ def smooth_and_bin(
     return result
 
 
+def reverse_rows(
+    values: npt.NDArray[Any],
+    reverse: npt.NDArray[np.bool_] | None,
+    track_swap: tuple[int, ...] | None,
+) -> npt.NDArray[Any]:
+    """Turn round the examples that are delivered as reverse complement, in place.
+
+    Parameters
+    ----------
+    values : (B, N, T) array
+        As on the forward strand.
+    reverse : (B,) bool, optional
+        Which examples; None for none.
+    track_swap : tuple of T int, optional
+        Where each track goes in them; None leaves tracks in place.
+
+    Returns
+    -------
+    (B, N, T) array
+        `values`.
+    """
+    if reverse is None or not reverse.any():
+        return values
+    turned = values[reverse][:, ::-1]
+    if track_swap is None:
+        values[reverse] = turned
+    else:
+        swapped = np.empty_like(turned)
+        swapped[:, :, list(track_swap)] = turned
+        values[reverse] = swapped
+    return values
+
+
 def moving_average(signal: npt.NDArray[np.floating[Any]], width_bp: int) -> Float64:
     """Mean of every `width_bp` neighbouring values along the last axis.
 

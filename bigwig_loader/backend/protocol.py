@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from bigwig_loader.plan.track_index import TrackIndex
     from bigwig_loader.plan.windows import ContigTable, Windows
 
+# Sets of the 16 codes that a base of a `Genome` may have: bit c stands for code c, and a code is
+# itself a set of letters, bit 0 A, bit 1 C, bit 2 G, bit 3 T.
+ALL_CODES = 0xFFFF
+UNKNOWN_CODES = ALL_CODES & ~(1 << 1 | 1 << 2 | 1 << 4 | 1 << 8)
+
 Array = Any  # numpy.ndarray on the CPU, cupy.ndarray on CUDA
 
 
@@ -48,7 +53,27 @@ class BackendStatus:
 
 @dataclass
 class SignalCounts:
-    """What reading signal has taken so far."""
+    """What reading signal has taken since the files were opened.
+
+    Parameters
+    ----------
+    n_batches : int
+        Requests.
+    n_blocks : int
+        Data blocks that were wanted, each counted once per request.
+    n_reads : int
+        Reads made.
+    bytes_read, bytes_inflated : int
+    n_intervals : int
+        Stored intervals that lie in what was wanted of the blocks.
+    n_cached_blocks : int
+        Those of `n_blocks` that the cache had.
+    cached_bytes : int
+        What the blocks in the cache take now.
+    seconds_read, seconds_inflate, seconds_rasterize : float
+        Wall time of the stages, summed over their threads: they may add up to more than has
+        passed. Sections are parsed, and blocks added to the cache, in "inflate".
+    """
 
     n_batches: int = 0
     n_blocks: int = 0
@@ -56,12 +81,19 @@ class SignalCounts:
     bytes_read: int = 0
     bytes_inflated: int = 0
     n_intervals: int = 0
+    n_cached_blocks: int = 0
+    cached_bytes: int = 0
+    seconds_read: float = 0.0
+    seconds_inflate: float = 0.0
+    seconds_rasterize: float = 0.0
 
 
 class SignalReader(Protocol):
     """The open files of one collection, on one backend."""
 
-    counts: SignalCounts
+    @property
+    def counts(self) -> SignalCounts:
+        """What reading has taken so far; a copy."""
 
     def read(
         self,
@@ -100,7 +132,7 @@ class SignalReader(Protocol):
         """Upper bound of the memory `read` takes for `plan`, besides `out`."""
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files and free the cache."""
 
 
 class Backend(Protocol):
@@ -115,8 +147,11 @@ class Backend(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         """An uninitialised array in the backend's memory; `dtype` as `types.numpy_dtype`."""
 
-    def open_signal(self, index: TrackIndex) -> SignalReader:
-        """Open the files of an index for reading; nothing is read yet."""
+    def open_signal(self, index: TrackIndex, cache_bytes: int = 0) -> SignalReader:
+        """Open the files of an index for reading; nothing is read yet.
+
+        Up to `cache_bytes` of decoded data blocks are kept in memory; see `BigWigCollection`.
+        """
 
     def encode_one_hot(
         self,
@@ -127,6 +162,14 @@ class Backend(Protocol):
         out: Array | None = None,
     ) -> Array:
         """One-hot sequence of the windows, (B, L, 4) or (B, 4, L)."""
+
+    def count_bases(
+        self, genome: Genome, contigs: ContigTable, windows: Windows, codes: int
+    ) -> npt.NDArray[np.int64]:
+        """Bases of each window whose code is in `codes`, (B,); outside the contig it is 0.
+
+        `codes` is a set of 4-bit codes, bit c for code c, as `UNKNOWN_CODES`.
+        """
 
     def count_unknown(
         self, genome: Genome, contigs: ContigTable, windows: Windows

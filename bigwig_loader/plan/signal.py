@@ -25,14 +25,19 @@ from bigwig_loader.types import (
 class TrackTransform:
     """What is done to the values of one track, in this order.
 
+    0. `nan_to`: ``np.where(np.isnan(x), nan_to, x)``; stored values only, never the fill values
     1. `scale`: ``x * scale``; stored values only, never the fill values
     2. `clip`: ``np.clip(x, *clip)``
     3. `log1p`: ``np.log1p(x)``
     4. `power`: ``np.power(x, power)``
     5. `soft_clip` = c: ``np.where(x > c, c + np.sqrt(x - c), x)``
 
-    Steps 2 to 5 are applied to the finished bins, fill values included, in float32; steps that
-    are None (False for `log1p`) are left out. ``TrackTransform(power=0.75, soft_clip=384.0)`` is
+    Steps 0 and 1 are applied to each base before bins are made of them: a base with a stored NaN
+    counts as one with the value `nan_to` in every statistic, "coverage" included. What a fill
+    value of NaN makes of a bin is not changed. Steps 2 to 5 are applied to the finished bins,
+    fill values included, in float32; steps that are None (False for `log1p`) are left out.
+
+    ``TrackTransform(power=0.75, soft_clip=384.0)`` is
     the squashing of Borzoi (Linder et al. 2025, Methods) for values summed over 32-bp bins.
 
     Parameters
@@ -43,6 +48,8 @@ class TrackTransform:
     log1p : bool
     power : float, optional
     soft_clip : float, optional
+    nan_to : float, optional
+        None keeps a stored NaN, which is then left out of statistics.
     """
 
     scale: float = 1.0
@@ -50,10 +57,15 @@ class TrackTransform:
     log1p: bool = False
     power: float | None = None
     soft_clip: float | None = None
+    nan_to: float | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.scale):
             raise InvalidInputError(f"transform scale: expected a finite number; got {self.scale}")
+        if self.nan_to is not None and not math.isfinite(self.nan_to):
+            raise InvalidInputError(
+                f"transform nan_to: expected a finite number or None; got {self.nan_to}"
+            )
         if self.clip is not None and not self.clip[0] <= self.clip[1]:
             raise InvalidInputError(f"transform clip: expected (low, high); got {self.clip}")
 
@@ -67,6 +79,7 @@ class TrackTransform:
             1.0 if self.log1p else math.nan,
             math.nan if self.power is None else self.power,
             math.nan if self.soft_clip is None else self.soft_clip,
+            math.nan if self.nan_to is None else self.nan_to,
         )
 
 
@@ -135,5 +148,6 @@ class SignalOptions:
 
 
 def pack_transforms(transforms: list[TrackTransform]) -> npt.NDArray[np.float32]:
-    """(T, 6) float32 records for the kernels."""
-    return np.array([t.packed() for t in transforms], dtype=np.float32).reshape(-1, 6)
+    """(T, 7) float32 records for the kernels."""
+    packed = np.array([t.packed() for t in transforms], dtype=np.float32)
+    return packed.reshape(-1, len(TrackTransform().packed()))

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../section.cuh"
+#include "clock.h"
 #include "files.h"
 #include "libdeflate.h"
 
@@ -66,16 +67,8 @@ void keep(const Interval& item, int64_t low, int64_t high, StoredItem* out, int6
 
 }  // namespace
 
-StoredItem* ItemArena::reserve(int64_t n) {
-  if (chunks_.empty() || used_ + n > size_) {
-    size_ = std::max(n, kChunkItems);
-    chunks_.emplace_back(new StoredItem[static_cast<size_t>(size_)]);
-    used_ = 0;
-  }
-  return chunks_.back().get() + used_;
-}
-
-BlockReader::BlockReader(const BwlRequest& request) : request_(request) {}
+BlockReader::BlockReader(const BwlRequest& request)
+    : request_(request), cache_(static_cast<BlockCache*>(request.index->cache)) {}
 
 BlockReader::~BlockReader() {
   if (libdeflate_ != nullptr) libdeflate().free_decompressor(libdeflate_);
@@ -98,6 +91,7 @@ BlockReader::Block BlockReader::block_at(int64_t k, const uint8_t* bytes) const 
   const size_t file = row / static_cast<uint64_t>(index.n_contigs);
   Block block;
   block.bytes = bytes;
+  block.place = i;
   block.n_bytes = index.n_bytes[i];
   block.buf_size = index.buf_size[file];
   block.capacity = std::min(block.buf_size, block.n_bytes * kMaxExpansion);
@@ -112,12 +106,10 @@ BlockReader::Block BlockReader::block_at(int64_t k, const uint8_t* bytes) const 
   return block;
 }
 
-// Fetches the bytes of one read; *base is the offset that *bytes has.
-Status BlockReader::load(int64_t read_index, const uint8_t** bytes, int64_t* base,
+// Fetches the bytes of the blocks [first, last) of one read; *base is the offset that *bytes has.
+Status BlockReader::load(int64_t first, int64_t last, const uint8_t** bytes, int64_t* base,
                          int64_t* failed_block) {
   const BwlIndex& index = *request_.index;
-  const int64_t first = request_.read_block[read_index];
-  const int64_t last = request_.read_block[read_index + 1];
   const int64_t file =
       static_cast<int64_t>(block_row(request_, first)) / index.n_contigs;
   int64_t end = 0;
@@ -140,31 +132,87 @@ Status BlockReader::load(int64_t read_index, const uint8_t** bytes, int64_t* bas
 
 Status BlockReader::read(int64_t read_index, BlockItems* items, BlockFailure* failure,
                          int64_t* failed_block) {
+  int64_t first = request_.read_block[read_index];
+  int64_t last = request_.read_block[read_index + 1];
+  while (first < last && take_cached(first, items)) ++first;
+  while (first < last && take_cached(last - 1, items)) --last;
+  if (first == last) return kOk;
+
+  const double begin = seconds_now();
   const uint8_t* bytes = request_.memory;
   int64_t base = 0;
-  Status status = bytes != nullptr ? kOk : load(read_index, &bytes, &base, failed_block);
-  for (int64_t k = request_.read_block[read_index];
-       status == kOk && k < request_.read_block[read_index + 1]; ++k) {
+  Status status = bytes != nullptr ? kOk : load(first, last, &bytes, &base, failed_block);
+  const double loaded = seconds_now();
+  for (int64_t k = first; status == kOk && k < last; ++k) {
+    if (k > first && k < last - 1 && take_cached(k, items)) continue;
     *failed_block = k;
     const int64_t at = request_.memory != nullptr ? request_.memory_offset[k]
                                                   : request_.index->offset[request_.block[k]] - base;
     status = decode(block_at(k, bytes + at), &items[k]);
     counts_.items += items[k].n;
   }
+  counts_.reads += 1;
+  counts_.seconds_read += loaded - begin;
+  counts_.seconds_inflate += seconds_now() - loaded;
   *failure = failure_;
   return status;
 }
 
+// Fills the items of block k from the cache, if that has it.
+bool BlockReader::take_cached(int64_t k, BlockItems* items) {
+  if (cache_ == nullptr) return false;
+  const KeptBlock* kept = cache_->find(request_.block[k]);
+  if (kept == nullptr) return false;
+  items[k] = wanted_of(*kept, request_.wanted_start[k], request_.wanted_end[k]);
+  counts_.items += items[k].n;
+  counts_.cached_blocks += 1;
+  return true;
+}
+
+// The items of a kept block that overlap [low, high): where they stand, if they are in order.
+BlockItems BlockReader::wanted_of(const KeptBlock& kept, int64_t low, int64_t high) {
+  const StoredItem* const all = kept.items();
+  const StoredItem* const end = all + kept.n_items;
+  BlockItems wanted;
+  wanted.in_order = kept.in_order != 0;
+  if (wanted.in_order) {
+    wanted.items = std::partition_point(all, end, [low](const StoredItem& i) { return i.end <= low; });
+    wanted.n = std::partition_point(wanted.items, end,
+                                    [high](const StoredItem& i) { return i.start < high; }) -
+               wanted.items;
+    return wanted;
+  }
+  StoredItem* room = arena_.reserve(kept.n_items);
+  wanted.items = room;
+  wanted.n = std::copy_if(all, end, room,
+                          [low, high](const StoredItem& i) { return i.start < high && i.end > low; }) -
+             room;
+  arena_.commit(wanted.n);
+  return wanted;
+}
+
+// Whether a block is to be added to the cache, and surely has room there: no item is smaller than
+// 4 bytes. Near the end a little of the cache stays empty, and no block is inflated whole in vain.
+bool BlockReader::may_be_added(const Block& block) const {
+  if (cache_ == nullptr || request_.fill_cache == 0) return false;
+  return cache_->has_room((block.buf_size == 0 ? block.n_bytes : block.capacity) / 4);
+}
+
 Status BlockReader::decode(const Block& block, BlockItems* items) {
+  if (may_be_added(block)) {
+    const Status status = decode_whole(block, true, items);
+    // Never to be verified: what is wrong behind the last base wanted does not matter.
+    if (status == kOk || request_.verify != 0) return status;
+  }
   const uint8_t state = load_state(block.state);
   const bool can_stop = state != kIrregular && !block.spans && block.capacity <= kFirstRoom;
-  if (request_.verify == 2 || !can_stop) return decode_whole(block, items);
+  if (request_.verify == 2 || !can_stop) return decode_whole(block, false, items);
   if (state == kInOrder) return decode_start(block, items);
-  if (request_.verify == 1) return decode_whole(block, items);
+  if (request_.verify == 1) return decode_whole(block, false, items);
   // Never verified, nor to be: most of it at once, since decode_start may have to begin again.
   const double span = static_cast<double>(block.end) - block.start;
   const double share = static_cast<double>(block.wanted_end - block.start) / span;
-  return share < kWholeBlockShare ? decode_start(block, items) : decode_whole(block, items);
+  return share < kWholeBlockShare ? decode_start(block, items) : decode_whole(block, false, items);
 }
 
 Status BlockReader::check_zlib(const Block& block) {
@@ -221,8 +269,10 @@ Status BlockReader::inflate_into(const Block& block, int64_t room, int64_t* n) {
   return kOk;
 }
 
-Status BlockReader::decode_whole(const Block& block, BlockItems* items) {
-  const int64_t low = block.wanted_start, high = block.wanted_end;
+Status BlockReader::decode_whole(const Block& block, bool add_to_cache, BlockItems* items) {
+  // For the cache all items are kept; no base of a contig has the number UINT32_MAX.
+  const int64_t low = add_to_cache ? 0 : block.wanted_start;
+  const int64_t high = add_to_cache ? UINT32_MAX : block.wanted_end;
   const uint8_t* data = nullptr;
   int64_t n_bytes = 0;
   Status status = inflate_whole(block, &data, &n_bytes);
@@ -250,9 +300,19 @@ Status BlockReader::decode_whole(const Block& block, BlockItems* items) {
       keep(item, low, high, kept, &n_kept);
     });
   }
+  store_state(block.state, order.sorted && n_sections == 1 ? kInOrder : kIrregular);
+  if (add_to_cache) {
+    const KeptBlock* in_cache = cache_->add(block.place, kept, n_kept, order.sorted);
+    if (in_cache != nullptr) {
+      *items = wanted_of(*in_cache, block.wanted_start, block.wanted_end);
+      return kOk;
+    }
+    n_kept = std::remove_if(kept, kept + n_kept, [&](const StoredItem& item) {
+               return item.start >= block.wanted_end || item.end <= block.wanted_start;
+             }) - kept;
+  }
   arena_.commit(n_kept);
   *items = {kept, n_kept, order.sorted};
-  store_state(block.state, order.sorted && n_sections == 1 ? kInOrder : kIrregular);
   return kOk;
 }
 
@@ -319,7 +379,7 @@ Status BlockReader::decode_start(const Block& block, BlockItems* items) {
   }
   counts_.bytes_inflated += compressed ? available : 0;
   if (load_state(block.state) == kUnverified && !is_in_order(section, first, n_items, block, high)) {
-    return decode_whole(block, items);
+    return decode_whole(block, false, items);
   }
 
   // In order: the last item that starts at or before `low` is the first that can reach past it.

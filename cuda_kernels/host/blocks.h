@@ -5,16 +5,12 @@
 
 #include "../common.cuh"
 #include "../section.cuh"
+#include "cache.h"
 #include "inflate.h"
+#include "items.h"
 #include "request.h"
 
 namespace bwl {
-
-struct StoredItem {  // an interval as it is kept between reading and rasterizing
-  uint32_t start;
-  uint32_t end;
-  float value;
-};
 
 // Items of one block that overlap what is wanted of it, in file order.
 struct BlockItems {
@@ -27,19 +23,6 @@ struct BlockItems {
   int64_t low = 0, high = 0;  // hull of the items
 };
 
-// Memory for items: grows by chunks, never moves.
-class ItemArena {
- public:
-  StoredItem* reserve(int64_t n);  // room for n items, valid until the arena dies
-  void commit(int64_t n) { used_ += n; }
-
- private:
-  static constexpr int64_t kChunkItems = 4096;
-  std::vector<std::unique_ptr<StoredItem[]>> chunks_;
-  int64_t size_ = 0;  // of the last chunk
-  int64_t used_ = 0;
-};
-
 struct BlockFailure {
   Status status = kOk;
   int64_t detail[2] = {0, 0};
@@ -49,6 +32,10 @@ struct ReadCounts {
   int64_t bytes_read = 0;
   int64_t bytes_inflated = 0;
   int64_t items = 0;
+  int64_t reads = 0;
+  int64_t cached_blocks = 0;
+  double seconds_read = 0.0;
+  double seconds_inflate = 0.0;  // parsing included
 };
 
 // Reads one data block after another; one per thread.
@@ -59,8 +46,8 @@ class BlockReader {
   BlockReader(const BlockReader&) = delete;
   BlockReader& operator=(const BlockReader&) = delete;
 
-  // Reads the blocks of one read and fills items[block] for each; stops at the first failure and
-  // says which block it was.
+  // Reads the blocks of one read, but for those that the cache has, and fills items[block] for each;
+  // stops at the first failure and says which block it was.
   Status read(int64_t read_index, BlockItems* items, BlockFailure* failure, int64_t* failed_block);
 
   const ReadCounts& counts() const { return counts_; }
@@ -69,6 +56,7 @@ class BlockReader {
   // One data block of the request, with what the index and the request say of it.
   struct Block {
     const uint8_t* bytes;
+    int64_t place;     // in the index
     int64_t n_bytes;
     int64_t buf_size;  // 0: not compressed
     int64_t capacity;  // most it may inflate to
@@ -80,11 +68,15 @@ class BlockReader {
     uint8_t* state;
   };
 
-  Status load(int64_t read_index, const uint8_t** bytes, int64_t* base, int64_t* failed_block);
+  Status load(int64_t first, int64_t last, const uint8_t** bytes, int64_t* base,
+              int64_t* failed_block);
   Block block_at(int64_t k, const uint8_t* bytes) const;
   Status decode(const Block& block, BlockItems* items);
-  Status decode_whole(const Block& block, BlockItems* items);
+  Status decode_whole(const Block& block, bool add_to_cache, BlockItems* items);
   Status decode_start(const Block& block, BlockItems* items);
+  bool may_be_added(const Block& block) const;
+  bool take_cached(int64_t k, BlockItems* items);
+  BlockItems wanted_of(const KeptBlock& kept, int64_t low, int64_t high);
   static bool is_in_order(const Section& section, const uint8_t* items, int64_t n_items,
                           const Block& block, int64_t high);
   Status inflate_whole(const Block& block, const uint8_t** data, int64_t* n);
@@ -94,6 +86,7 @@ class BlockReader {
   Status fail(Status status, int64_t a, int64_t b);
 
   const BwlRequest& request_;
+  BlockCache* cache_;  // null: none
   ItemArena arena_;
   std::vector<uint8_t> compressed_;
   std::vector<uint8_t> inflated_;

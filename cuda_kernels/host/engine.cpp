@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 
+#include "../transform.cuh"
 #include "api.h"
 #include "blocks.h"
 #include "engine.h"
@@ -22,6 +23,7 @@ namespace {
 
 // Below this much work per thread another thread costs more than it saves.
 constexpr int64_t kBlocksPerThread = 4;
+constexpr int64_t kCachedBlocksPerThread = 1024;
 constexpr int64_t kValuesPerThread = 100000;
 
 int threads_for(int64_t work, int64_t per_thread, int32_t n_threads) {
@@ -65,10 +67,21 @@ class PerThread {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-// The first stage: every block read once. The readers own the items' memory.
+// Threads for the blocks of a request: most of the work is in those that the cache does not have.
+int reading_threads(const BwlRequest& r) {
+  const auto* cache = static_cast<const BlockCache*>(r.index->cache);
+  int64_t n_cached = 0;
+  for (int64_t k = 0; cache != nullptr && k < r.n_blocks; ++k) {
+    n_cached += cache->find(r.block[k]) != nullptr ? 1 : 0;
+  }
+  const int64_t as_many = n_cached * kBlocksPerThread / kCachedBlocksPerThread;
+  return threads_for(r.n_blocks - n_cached + as_many, kBlocksPerThread, r.n_threads);
+}
+
+// The first stage: every block read once. The readers, and the cache, own the items' memory.
 struct DecodedBlocks {
   explicit DecodedBlocks(const BwlRequest& r)
-      : n_threads(threads_for(r.n_blocks, kBlocksPerThread, r.n_threads)),
+      : n_threads(reading_threads(r)),
         readers(n_threads),
         items(static_cast<size_t>(r.n_blocks)) {}
 
@@ -91,12 +104,16 @@ void read_blocks(BwlRequest* request, DecodedBlocks* decoded) {
     }
     failures.add(block, failure);
   });
-  request->n_bytes_read = request->n_bytes_inflated = request->n_items = 0;
   for (const auto& reader : decoded->readers.all()) {
     if (!reader) continue;
-    request->n_bytes_read += reader->counts().bytes_read;
-    request->n_bytes_inflated += reader->counts().bytes_inflated;
-    request->n_items += reader->counts().items;
+    const ReadCounts& counts = reader->counts();
+    request->n_bytes_read += counts.bytes_read;
+    request->n_bytes_inflated += counts.bytes_inflated;
+    request->n_items += counts.items;
+    request->n_reads_made += counts.reads;
+    request->n_cached_blocks += counts.cached_blocks;
+    request->seconds_read += counts.seconds_read;
+    request->seconds_inflate += counts.seconds_inflate;
   }
 }
 
@@ -122,6 +139,9 @@ void read_signal(BwlRequest* request) {
       failures.add(0, {kOutOfMemory, {0, 0}});
     }
   });
+  for (const auto& writer : writers.all()) {
+    if (writer) request->seconds_rasterize += writer->seconds();
+  }
 }
 
 }  // namespace bwl
@@ -171,3 +191,5 @@ BWL_API void bwl_intervals_free(void* intervals) {
 BWL_API int64_t bwl_index_bytes() { return sizeof(BwlIndex); }
 
 BWL_API int64_t bwl_request_bytes() { return sizeof(BwlRequest); }
+
+BWL_API int64_t bwl_transform_bytes() { return sizeof(bwl::Transform); }

@@ -7,6 +7,7 @@
 #include "../bins.cuh"
 #include "../dtype.cuh"
 #include "../transform.cuh"
+#include "clock.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -166,6 +167,7 @@ Rasterizer::Row Rasterizer::row(int64_t track, int64_t window) const {
 }
 
 void Rasterizer::write_tile(int64_t tile) {
+  const double begin = seconds_now();
   const int64_t first_bin = tile % tiles_per_window_ * tile_bins_;
   const int64_t group = tile / tiles_per_window_ % n_groups_;
   const int64_t window = tile / tiles_per_window_ / n_groups_;
@@ -184,12 +186,19 @@ void Rasterizer::write_tile(int64_t tile) {
     float* values = scratch_.data() + r * (tile_bins_ + kRunFloats);
     const Row of_track = row(track, window);
     fill_row(of_track, origin, n_bins, values);
-    if (has_steps(*of_track.transform)) {
-      for (int64_t i = 0; i < n_bins; ++i) values[i] = apply_transform(*of_track.transform, values[i]);
+    // A copy, which the loops need not read again after every write.
+    const Transform transform = *of_track.transform;
+    if (has_steps(transform) && only_clips(transform)) {
+      for (int64_t i = 0; i < n_bins; ++i) {
+        values[i] = clip(transform.clip_low, transform.clip_high, values[i]);
+      }
+    } else if (has_steps(transform)) {
+      for (int64_t i = 0; i < n_bins; ++i) values[i] = apply_transform(transform, values[i]);
     }
     if (reverse) std::reverse(values, values + n_bins);
   }
   store(window, first_bin, n_bins, first_track, n_tracks);
+  seconds_ += seconds_now() - begin;
 }
 
 void Rasterizer::fill_row(const Row& row, int64_t origin, int64_t n_bins, float* values) {
@@ -242,14 +251,14 @@ void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* v
     fill_fixed(row, begin, end, values, nullptr);
     return;
   }
-  const float scale = row.transform->scale;
+  const Transform& transform = *row.transform;
   fill_run(values, 0, low - begin, request_.out_of_bounds);
   int64_t at = low;
   for_items(row.blocks, row.n_blocks, low, high, [&](const StoredItem& item) {
     const int64_t from = std::max<int64_t>(item.start, at);
     const int64_t to = std::min<int64_t>(item.end, high);
     fill_run(values, at - begin, from - begin, request_.uncovered);
-    fill_run(values, from - begin, to - begin, item.value * scale);
+    fill_run(values, from - begin, to - begin, stored_value(transform, item.value));
     at = std::max(at, to);
   });
   fill_run(values, at - begin, high - begin, request_.uncovered);
@@ -282,7 +291,7 @@ void Rasterizer::fill_fixed(const Row& row, int64_t begin, int64_t end, float* v
       const int64_t from = std::max<int64_t>(item.start, low) - begin;
       const int64_t to = std::min<int64_t>(item.end, high) - begin;
       if (from >= to) continue;
-      std::fill(values + from, values + to, item.value * row.transform->scale);
+      std::fill(values + from, values + to, stored_value(*row.transform, item.value));
       if (stored != nullptr) memset(stored + from, 1, static_cast<size_t>(to - from));
     }
   }
@@ -295,7 +304,7 @@ void Rasterizer::fill_bins(const Row& row, int64_t origin, int64_t n_bins, float
   const int64_t end = origin + n_bins * bin_size;
   const int64_t low = std::min(std::max<int64_t>(origin, 0), end);
   const int64_t high = std::max(std::min(end, row.contig_bp), low);
-  const float scale = row.transform->scale;
+  const Transform& transform = *row.transform;
   int64_t i = 0;  // the open bin; all before it are finished
   int64_t bin_end = origin + bin_size;
   Bin bin;
@@ -320,7 +329,8 @@ void Rasterizer::fill_bins(const Row& row, int64_t origin, int64_t n_bins, float
   };
   if (row.in_order) {
     for_items(row.blocks, row.n_blocks, low, high, [&](const StoredItem& item) {
-      add(std::max<int64_t>(item.start, low), std::min<int64_t>(item.end, high), item.value * scale);
+      add(std::max<int64_t>(item.start, low), std::min<int64_t>(item.end, high),
+          stored_value(transform, item.value));
     });
   } else {
     for (int64_t from = low; from < high; from += kFixedBases) {

@@ -18,6 +18,8 @@ class Rasterizer {
   int64_t n_tiles() const { return request_.n_windows * n_groups_ * tiles_per_window_; }
   void write_tile(int64_t tile);
 
+  double seconds() const { return seconds_; }  // that writing tiles has taken
+
  private:
   struct Row;
   Row row(int64_t track, int64_t window) const;
@@ -36,6 +38,7 @@ class Rasterizer {
   int64_t n_groups_;
   int64_t tile_bins_;
   int64_t tiles_per_window_;
+  double seconds_ = 0.0;
   std::vector<float> scratch_;         // (group_tracks_, row_floats)
   std::vector<float> bases_;           // one row at base resolution, for irregular rows
   std::vector<uint8_t> bases_stored_;  // 1 where the row has a stored value

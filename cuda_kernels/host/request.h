@@ -10,6 +10,7 @@ extern "C" {
 // bigwig_loader.plan.track_index.TrackIndex, as it stands in memory or in a mapped cache file.
 struct BwlIndex {
   void* files;                 // FileTable
+  void* cache;                 // BlockCache, or null
   int64_t n_contigs;
   int64_t n_blocks;
   const int64_t* contig_bp;    // (contigs,)
@@ -61,14 +62,20 @@ struct BwlRequest {
 
   int32_t n_threads;
   int32_t verify;                // 0 never, 1 once per block, 2 always
+  int32_t fill_cache;            // 1: blocks that are read may be added to the cache
 
-  // outcome
+  // outcome; all zero when a request is made
   int64_t failed_block;          // -1, or the first block that failed
   int64_t failed_detail[2];
   int32_t failed_status;         // bwl::Status
   int64_t n_bytes_read;
   int64_t n_bytes_inflated;
   int64_t n_items;               // kept intervals
+  int64_t n_reads_made;
+  int64_t n_cached_blocks;       // of the K, those that the cache had
+  double seconds_read;           // wall time, summed over threads
+  double seconds_inflate;
+  double seconds_rasterize;
 };
 
 }  // extern "C"

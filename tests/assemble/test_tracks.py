@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bigwig_loader.assemble import tracks
-from bigwig_loader.assemble.tracks import bin_mean, margins, moving_average, smooth_and_bin
+from bigwig_loader.assemble.tracks import (
+    bin_mean,
+    margins,
+    moving_average,
+    reverse_rows,
+    smooth_and_bin,
+)
 from bigwig_loader.types import numpy_dtype
 
 
@@ -88,3 +94,24 @@ def test_small_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = smooth_and_bin(signal, 9, 2, "float32")
     monkeypatch.setattr(tracks, "WORKING_BYTES", 1)
     np.testing.assert_array_equal(smooth_and_bin(signal, 9, 2, "float32"), whole)
+
+
+def test_rows_are_turned_with_their_tracks() -> None:
+    values = np.arange(24.0).reshape(3, 4, 2)
+    reverse = np.array([True, False, True])
+    plain = reverse_rows(values.copy(), reverse, None)
+    np.testing.assert_array_equal(plain[0], values[0, ::-1])
+    np.testing.assert_array_equal(plain[1], values[1])
+    # Track i goes to place swap[i], also where that is no exchange of pairs.
+    wide = np.arange(36.0).reshape(3, 4, 3)
+    swapped = reverse_rows(wide.copy(), reverse, (1, 2, 0))
+    for track, place in enumerate((1, 2, 0)):
+        np.testing.assert_array_equal(swapped[2, :, place], wide[2, ::-1, track])
+    np.testing.assert_array_equal(swapped[1], wide[1])
+
+
+@pytest.mark.parametrize("reverse", [None, np.zeros(3, bool)])
+def test_nothing_to_turn(reverse: np.ndarray | None) -> None:
+    values = np.arange(24.0).reshape(3, 4, 2)
+    assert reverse_rows(values, reverse, (1, 0)) is values
+    np.testing.assert_array_equal(values, np.arange(24.0).reshape(3, 4, 2))

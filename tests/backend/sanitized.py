@@ -57,17 +57,18 @@ def read_files() -> str:
         for i, (_, content) in enumerate(fuzz_bigwig.made_files()):
             paths.append(Path(folder) / f"{i}.bw")
             paths[-1].write_bytes(content)
-        for built_in_inflate in (False, True):
+        cases = ((False, 0), (False, 20_000), (True, 0), (True, 1 << 20))
+        for built_in_inflate, cache_bytes in cases:
             if built_in_inflate:
                 library().bwl_use_libdeflate(None)
             for path in paths:
                 try:
-                    collection = BigWigCollection(path, n_threads=2)
+                    collection = BigWigCollection(path, n_threads=2, cache_bytes=cache_bytes)
                 except BigWigLoaderError:
                     continue
                 opened += 1
                 with collection:
-                    answered += ask(collection, rng)
+                    answered += ask(collection, rng) + ask(collection, rng)
                     try:
                         answered += len(collection.intervals(merge=True)) > 0
                     except BigWigLoaderError:
@@ -94,13 +95,18 @@ def threads() -> str:
             data = {"a": (np.arange(n) * 4, np.arange(n) * 4 + 3, rng.random(n))}
             options = WriterOptions(items_per_block=300, section="variableStep")
             write_bigwig(Path(folder) / f"{i}.bw", {"a": 4 * n}, data, options)
-        with BigWigCollection(folder, n_threads=4) as collection, ThreadPoolExecutor(3) as pool:
-            starts = np.arange(0, 60_000, 3_000)
+        starts = np.arange(0, 60_000, 3_000)
+        sums = set()
+        for cache_bytes in (0, 300_000, 1 << 30):  # none, one that gets full, one that does not
+            options = {"n_threads": 4, "cache_bytes": cache_bytes}
+            with BigWigCollection(folder, **options) as collection, ThreadPoolExecutor(3) as pool:
 
-            def work(_: int) -> float:
-                return float(collection.get_batch(["a"] * 20, starts, starts + 9_000).sum())
+                def work(_: int, source: BigWigCollection = collection) -> float:
+                    return float(source.get_batch(["a"] * 20, starts, starts + 9_000).sum())
 
-            sums = set(pool.map(work, range(9)))
+                sums |= set(pool.map(work, range(9)))
+                assert collection.counts.cached_bytes <= cache_bytes
+                assert (collection.counts.n_cached_blocks > 0) == (cache_bytes > 0)
     assert len(sums) == 1
     return f"sum {sums.pop()}"
 

@@ -1,6 +1,8 @@
-"""One-hot sequence and counts of unknown bases: the C library against the oracle."""
+"""One-hot sequence and counts of bases: the C library against the oracle."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -9,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigwig_loader.backend.cpu import sequence as cpu
+from bigwig_loader.backend.cpu.backend import CpuBackend
 from bigwig_loader.errors import InvalidInputError, NotFoundError
-from bigwig_loader.formats.genome import Genome, pack_bases
+from bigwig_loader.formats.genome import Genome
+from bigwig_loader.formats.packed import pack_bases
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.windows import ContigTable, Windows
 from tests.oracles import sequence as oracle
@@ -74,16 +78,47 @@ def test_one_hot_equals_oracle(
     np.testing.assert_array_equal(got, expected)
 
 
-@given(cases(), st.integers(1, 3))
-def test_count_unknown_equals_oracle(case: tuple[list[str], Windows], n_threads: int) -> None:
+@given(cases(), st.integers(0, 0xFFFF), st.integers(1, 3))
+def test_count_bases_equals_oracle(
+    case: tuple[list[str], Windows], codes: int, n_threads: int
+) -> None:
     sequences, windows = case
     genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
-    got = cpu.count_unknown(genome, table_of(genome), windows, n_threads)
+    got = cpu.count_bases(genome, table_of(genome), windows, codes, n_threads)
     assert got.dtype == np.int64
     assert got.tolist() == [
-        oracle.count_unknown(sequences[c], int(s), windows.length_bp)
+        oracle.count_bases(sequences[c], int(s), windows.length_bp, codes)
         for c, s in zip(windows.contig_index, windows.start, strict=True)
     ]
+
+
+def test_unknown_bases_are_those_that_are_not_one_letter() -> None:
+    genome = Genome.from_arrays({"c": "ACGTUacgtuNnRYSWKMBDHVx-.*5A"})
+    windows = Windows(np.zeros(3), np.array([0, 10, -4]), 28)
+    got = CpuBackend(1).count_unknown(genome, table_of(genome), windows)
+    assert got.tolist() == [17, 17 + 10, 4 + 14]
+
+
+def test_counts_of_a_long_contig_and_of_many_short_windows() -> None:
+    rng = np.random.default_rng(1)
+    letters = np.frombuffer(b"ACGTNS", dtype=np.uint8)[rng.integers(0, 6, 300_001)]
+    genome = Genome.from_arrays({"c": letters})
+    is_gc = np.isin(letters, np.frombuffer(b"CG", np.uint8))
+    codes = 1 << 2 | 1 << 4
+    whole = Windows(np.zeros(1), np.zeros(1), 300_001)
+    assert cpu.count_bases(genome, table_of(genome), whole, codes).tolist() == [is_gc.sum()]
+    starts = np.arange(300_000)
+    pairs = Windows(np.zeros(300_000), starts, 2)
+    for n_threads in (1, 3):
+        got = cpu.count_bases(genome, table_of(genome), pairs, codes, n_threads)
+        np.testing.assert_array_equal(got, is_gc[:-1].astype(int) + is_gc[1:])
+
+
+@pytest.mark.parametrize("codes", [-1, 1 << 16])
+def test_codes_past_the_sixteen_are_refused(codes: int) -> None:
+    genome = Genome.from_arrays({"c": "ACGT"})
+    with pytest.raises(InvalidInputError, match="argument codes"):
+        cpu.count_bases(genome, table_of(genome), Windows([0], [0], 4), codes)
 
 
 def test_every_letter_has_its_code() -> None:
@@ -120,7 +155,8 @@ def test_windows_far_outside_are_all_zero(start: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows(np.zeros(2), np.array([start, start]), 7, np.array([False, True]))
     assert not cpu.encode_one_hot(genome, table_of(genome), windows).any()
-    assert cpu.count_unknown(genome, table_of(genome), windows).tolist() == [7, 7]
+    for codes, n in ((1, 7), (0xFFFE, 0)):
+        assert cpu.count_bases(genome, table_of(genome), windows, codes).tolist() == [n, n]
 
 
 def test_out_is_written_between_its_strides_only() -> None:
@@ -164,19 +200,50 @@ def test_contig_table_may_hold_contigs_that_no_window_needs() -> None:
         cpu.encode_one_hot(genome, contigs, Windows([0], [0], 4))
 
 
+@pytest.mark.parametrize("n_windows", [1, 8, 9, 400])
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_only_what_the_windows_need_is_loaded(
+    tmp_path: Path, n_windows: int, is_dense: bool
+) -> None:
+    rng = np.random.default_rng(n_windows)
+    letters = {name: rng.choice(list("ACGTN"), 300_000) for name in ("a", "b")}
+    path = tmp_path / "genome.fa"
+    lines = {name: "".join(found).encode() for name, found in letters.items()}
+    path.write_bytes(b"".join(b">%s\n%s\n" % (n.encode(), s) for n, s in lines.items()))
+    genome = Genome(path)
+    start = 100_000 + np.arange(n_windows) * 60
+    if not is_dense:
+        start = np.sort(rng.integers(0, 300_000, n_windows))
+        start[0] = -20
+    contig = np.arange(n_windows) % 2  # not in order
+    windows = Windows(contig, start, 100)
+    got = cpu.count_bases(genome, table_of(genome), windows, 1 << 1, 2)
+    expected = [
+        (letters["ab"[c]][max(s, 0) : s + 100] == "A").sum()
+        for c, s in zip(contig, start.tolist(), strict=True)
+    ]
+    assert got.tolist() == expected
+    pages = n_windows * 2 if not is_dense else 4 + n_windows * 60 // 16_384 * 2
+    assert 0 < genome.nbytes <= min(pages * 8_192, genome.nbytes_total)
+    one_hot = cpu.encode_one_hot(genome, table_of(genome), windows)
+    np.testing.assert_array_equal(one_hot[..., 0].sum(axis=1), got)
+
+
 @pytest.mark.parametrize("index", [-1, 1])
 def test_contig_index_out_of_range_is_refused(index: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
-    for call in (cpu.encode_one_hot, cpu.count_unknown):
-        with pytest.raises(InvalidInputError, match=f"got {index}"):
-            call(genome, table_of(genome), Windows([0, index], [0, 0], 4))
+    windows = Windows([0, index], [0, 0], 4)
+    with pytest.raises(InvalidInputError, match=f"got {index}"):
+        cpu.encode_one_hot(genome, table_of(genome), windows)
+    with pytest.raises(InvalidInputError, match=f"got {index}"):
+        cpu.count_bases(genome, table_of(genome), windows, 1)
 
 
 def test_empty_batch() -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows(np.empty(0), np.empty(0), 5)
     assert cpu.encode_one_hot(genome, table_of(genome), windows).shape == (0, 5, 4)
-    assert cpu.count_unknown(genome, table_of(genome), windows).shape == (0,)
+    assert cpu.count_bases(genome, table_of(genome), windows, 1).shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -194,6 +194,33 @@ def test_fill_values_are_never_scaled(ramp: Path, read: Read) -> None:
 
 
 @pytest.mark.parametrize(
+    ("statistic", "nan_to", "want"),
+    [
+        ("mean", None, 9.0),
+        ("mean", 3.0, (4 * 9 + 4 * 6) / 8),  # scaled as any stored value, by 2
+        ("sum", 3.0, 4 * 9 + 4 * 6),
+        ("max", 30.0, 60),
+        ("min", -3.0, -6),
+        ("std", None, 0),
+        ("std", 3.0, 1.5),
+        ("coverage", None, 4 / 16),
+        ("coverage", 3.0, 8 / 16),
+    ],
+)
+def test_a_stored_nan_counts_as_what_it_becomes(
+    tmp_path: Path, read: Read, statistic: str, nan_to: float | None, want: float
+) -> None:
+    data = {"a": ([0, 4], [4, 8], [4.5, float("nan")])}
+    path = write_bigwig(tmp_path / "a.bw", {"a": 12}, data)
+    options = {"uncovered": float("nan"), "transforms": [{"scale": 2.0, "nan_to": nan_to}]}
+    got = read(path, [("a", 0)], 16, bin_size=16, statistic=statistic, **options)
+    assert got.tolist() == [[[pytest.approx(want, rel=1e-7)]]]
+    bases = read(path, [("a", 0)], 16, **options)[0, :, 0]
+    stored = np.nan if nan_to is None else 2 * nan_to
+    np.testing.assert_array_equal(bases, [9] * 4 + [stored] * 4 + [np.nan] * 8)
+
+
+@pytest.mark.parametrize(
     ("statistic", "uncovered", "want"),
     [
         ("mean", 0.0, 198 / 32),  # (10 * 9 + 6 * 18) of 32 bases

@@ -175,6 +175,8 @@ def requests(draw: st.DrawFn, genome: Genome, contigs: list[str], n_files: int) 
             }
             for _ in tracks
         ]
+    for step in steps:
+        step["nan_to"] = draw(st.sampled_from([None, None, 0.0, -2.5]))
     return Request(
         windows,
         length_bp,

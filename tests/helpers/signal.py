@@ -54,10 +54,12 @@ def options_of(request: Request, n_threads: int | None = None) -> SignalOptions:
 class OpenFiles:
     """Files opened on a backend, without a collection around them."""
 
-    def __init__(self, paths: Sequence[Any], backend: str = "cpu", n_threads: int = 2) -> None:
+    def __init__(
+        self, paths: Sequence[Any], backend: str = "cpu", n_threads: int = 2, cache_bytes: int = 0
+    ) -> None:
         self.backend = select_backend(backend, n_threads)
         self.index: TrackIndex = build_track_index([read_bigwig_index(p) for p in paths])
-        self.reader: SignalReader = self.backend.open_signal(self.index)
+        self.reader: SignalReader = self.backend.open_signal(self.index, cache_bytes)
 
     def __enter__(self) -> OpenFiles:
         return self

@@ -17,7 +17,7 @@ HEADERS = sorted(KERNELS.glob("*.cuh"))
 # What the CUDA backend asks for by name.
 ENTRIES = {
     "inflate.cu": {"bwl_inflate_streams"},
-    "sequence.cu": {"bwl_one_hot_4", "bwl_one_hot_2", "bwl_one_hot_1", "bwl_count_unknown"},
+    "sequence.cu": {"bwl_one_hot_4", "bwl_one_hot_2", "bwl_one_hot_1", "bwl_count_bases"},
     "signal.cu": {
         *("bwl_parse_items", "bwl_bins_mean", "bwl_bins_sum", "bwl_bins_max", "bwl_bins_min"),
         *("bwl_bins_std", "bwl_bins_coverage"),

@@ -54,14 +54,20 @@ def one_hot(
     return out
 
 
-def count_unknown(sequence: str, start: int, length: int) -> int:
-    """Positions of a window that are not one of A, C, G, T."""
-    return sum(len(base) != 1 for base in window(sequence, start, length, False))
+def count_bases(sequence: str, start: int, length: int, codes: int) -> int:
+    """Positions of a window whose code c has bit c set in `codes`."""
+    found = [code_of(base) for base in window(sequence, start, length, False)]
+    return sum(codes >> code & 1 for code in found)
+
+
+def code_of(base: set[str]) -> int:
+    """The 4-bit code of a set of letters: A 1, C 2, G 4, T 8."""
+    return sum(1 << "ACGT".index(letter) for letter in base)
 
 
 def pack(sequence: str) -> np.ndarray:
     """4-bit codes, two to a byte, the even position in the low half."""
-    codes = [sum(1 << "ACGT".index(letter) for letter in letters_of(base)) for base in sequence]
+    codes = [code_of(letters_of(base)) for base in sequence]
     codes += [0] * (len(codes) % 2)
     pairs = zip(codes[::2], codes[1::2], strict=True)
     return np.array([low + 16 * high for low, high in pairs], dtype=np.uint8)

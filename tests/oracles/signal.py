@@ -134,7 +134,13 @@ class Request:
 
 
 def base_values(
-    file: ParsedBigWig, contig: str, start: int, end: int, length: int, scale: float = 1.0
+    file: ParsedBigWig,
+    contig: str,
+    start: int,
+    end: int,
+    length: int,
+    scale: float = 1.0,
+    nan_to: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stored value of every base of [start, end) (NaN without one), what is stored, what is inside.
 
@@ -147,6 +153,8 @@ def base_values(
     with np.errstate(all="ignore"):
         for first, last, value in file.overlapping(contig, start, end):
             at = slice(max(first - start, 0), max(last - start, 0))
+            if nan_to is not None and math.isnan(value):
+                value = nan_to
             values[at] = np.float32(value) * np.float32(scale)
             stored[at] = True
     values[~inside], stored[~inside] = np.nan, False
@@ -214,6 +222,7 @@ def signal(files: Sequence[ParsedBigWig], request: Request) -> np.ndarray:
                 first + n_bins * request.bin_size,
                 lengths[contig],
                 float(steps.get("scale", 1.0)),  # type: ignore[arg-type]
+                steps.get("nan_to"),  # type: ignore[arg-type]
             )
             bases[inside & ~stored] = request.uncovered
             bases[~inside] = outside

@@ -43,7 +43,14 @@ def test_options_that_cannot_be(wrong: dict) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scale": math.nan}, {"scale": math.inf}, {"clip": (2.0, 1.0)}, {"clip": (0, math.nan)}],
+    [
+        {"scale": math.nan},
+        {"scale": math.inf},
+        {"clip": (2.0, 1.0)},
+        {"clip": (0, math.nan)},
+        {"nan_to": math.nan},
+        {"nan_to": -math.inf},
+    ],
 )
 def test_transforms_that_cannot_be(wrong: dict) -> None:
     with pytest.raises(InvalidInputError, match=f"transform {next(iter(wrong))}"):
@@ -51,8 +58,10 @@ def test_transforms_that_cannot_be(wrong: dict) -> None:
 
 
 def test_packed_transforms() -> None:
-    packed = pack_transforms([TrackTransform(), TrackTransform(2.0, (0.0, 9.0), True, 0.75, 384.0)])
+    packed = pack_transforms(
+        [TrackTransform(), TrackTransform(2.0, (0.0, 9.0), True, 0.75, 384.0, 0.5)]
+    )
     assert packed.dtype == np.float32
     assert packed.flags.c_contiguous
-    np.testing.assert_array_equal(packed, [[1, *[np.nan] * 5], [2, 0, 9, 1, 0.75, 384]])
-    assert pack_transforms([]).shape == (0, 6)
+    np.testing.assert_array_equal(packed, [[1, *[np.nan] * 6], [2, 0, 9, 1, 0.75, 384, 0.5]])
+    assert pack_transforms([]).shape == (0, 7)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
 from bigwig_loader.backend.cpu.pool import MAX_KEPT_BYTES, ArrayPool
-from bigwig_loader.backend.cpu.sequence import count_unknown, encode_one_hot
+from bigwig_loader.backend.cpu.sequence import count_bases, encode_one_hot
 from bigwig_loader.backend.cpu.signal import CpuSignalReader
-from bigwig_loader.backend.protocol import BackendStatus
+from bigwig_loader.backend.protocol import UNKNOWN_CODES, BackendStatus
 from bigwig_loader.types import numpy_dtype
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class CpuBackend:
         """An uninitialised array."""
         return self._pool.empty(shape, numpy_dtype(dtype))
 
-    def open_signal(self, index: TrackIndex) -> CpuSignalReader:
+    def open_signal(self, index: TrackIndex, cache_bytes: int = 0) -> CpuSignalReader:
         """Open the files of an index for reading."""
-        return CpuSignalReader(index, self.n_threads)
+        return CpuSignalReader(index, self.n_threads, cache_bytes)
 
     def encode_one_hot(
         self,
@@ -82,8 +82,14 @@ class CpuBackend:
             out = self.empty(options.shape(len(windows), windows.length_bp), options.dtype)
         return encode_one_hot(genome, contigs, windows, options, out, self.n_threads)
 
+    def count_bases(
+        self, genome: Genome, contigs: ContigTable, windows: Windows, codes: int
+    ) -> npt.NDArray[np.int64]:
+        """Bases of each window that are among some codes."""
+        return count_bases(genome, contigs, windows, codes, self.n_threads)
+
     def count_unknown(
         self, genome: Genome, contigs: ContigTable, windows: Windows
     ) -> npt.NDArray[np.int64]:
         """Unknown bases of each window."""
-        return count_unknown(genome, contigs, windows, self.n_threads)
+        return self.count_bases(genome, contigs, windows, UNKNOWN_CODES)

@@ -8,10 +8,11 @@ import functools
 import importlib.util
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_void_p
 from pathlib import Path
 
 from bigwig_loader.errors import BackendUnavailableError
+from bigwig_loader.plan.signal import TrackTransform, pack_transforms
 
 LIBRARY = Path(__file__).parents[2] / "_native" / "libbigwig_loader_cpu.so"
 # Another build of the library to load instead, e.g. one with sanitizers; for tests.
@@ -26,6 +27,7 @@ def _struct(name: str, doc: str, layout: str) -> type[ctypes.Structure]:
         "i64x2": c_int64 * 2,
         "i32": c_int32,
         "f32": c_float,
+        "f64": c_double,
     }
     fields = []
     for line in layout.split("\n"):
@@ -38,7 +40,7 @@ def _struct(name: str, doc: str, layout: str) -> type[ctypes.Structure]:
 SignalIndex = _struct(
     "SignalIndex",
     "What stays the same for all requests to one collection.",
-    """ptr: files
+    """ptr: files cache
     i64: n_contigs n_blocks
     ptr: contig_bp chrom_ids file_bytes swap buf_size
     ptr: start_key end_key offset n_bytes spans state""",
@@ -60,11 +62,12 @@ SignalRequest = _struct(
     f32: uncovered out_of_bounds
     ptr: out
     i64: out_stride_window out_stride_bin out_stride_track
-    i32: n_threads verify
+    i32: n_threads verify fill_cache
     i64: failed_block
     i64x2: failed_detail
     i32: failed_status
-    i64: n_bytes_read n_bytes_inflated n_items""",
+    i64: n_bytes_read n_bytes_inflated n_items n_reads_made n_cached_blocks
+    f64: seconds_read seconds_inflate seconds_rasterize""",
 )
 
 
@@ -72,6 +75,10 @@ SignalRequest = _struct(
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "bwl_files_open": (c_void_p, [POINTER(c_char_p), c_void_p, c_int64, c_int64]),
     "bwl_files_close": (None, [c_void_p]),
+    "bwl_cache_open": (c_void_p, [c_int64, c_int64]),
+    "bwl_cache_bytes": (c_int64, [c_void_p]),
+    "bwl_cache_find": (None, [c_void_p, c_void_p, c_int64, c_void_p]),
+    "bwl_cache_close": (None, [c_void_p]),
     "bwl_use_libdeflate": (c_int32, [c_char_p]),
     "bwl_read_signal": (None, [c_void_p]),
     "bwl_read_window": (None, [c_void_p, c_void_p, c_int64, c_int64]),
@@ -83,9 +90,13 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
         c_int32,
         [c_int64, c_int64, *[c_void_p] * 6, c_int32, c_int32, c_void_p, c_int64, c_int32],
     ),
-    "bwl_count_unknown": (None, [c_int64, c_int64, *[c_void_p] * 5, c_int32]),
+    "bwl_count_bases": (
+        None,
+        [c_int64, c_int64, *[c_void_p] * 4, c_uint32, c_void_p, c_int32],
+    ),
     "bwl_index_bytes": (c_int64, []),
     "bwl_request_bytes": (c_int64, []),
+    "bwl_transform_bytes": (c_int64, []),
     "bwl_inflate": (
         c_int32,
         [c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, POINTER(c_int64)],
@@ -121,8 +132,12 @@ def library() -> ctypes.CDLL:
             raise _other_version() from error
         function.restype = result
         function.argtypes = arguments
-    sizes = ctypes.sizeof(SignalIndex), ctypes.sizeof(SignalRequest)
-    if (loaded.bwl_index_bytes(), loaded.bwl_request_bytes()) != sizes:
+    sizes = [
+        (loaded.bwl_index_bytes, ctypes.sizeof(SignalIndex)),
+        (loaded.bwl_request_bytes, ctypes.sizeof(SignalRequest)),
+        (loaded.bwl_transform_bytes, pack_transforms([TrackTransform()]).nbytes),
+    ]
+    if any(size() != ours for size, ours in sizes):
         raise _other_version()
     use_libdeflate(loaded)
     return loaded

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu.library import library
+from bigwig_loader.backend.protocol import ALL_CODES
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.genome import Genome
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.windows import ContigTable, Windows
 from bigwig_loader.types import numpy_dtype
+
+# Up to so many windows of a contig, to ask for each costs less than to ask for all together.
+_FEW_WINDOWS = 8
 
 
 def encode_one_hot(
@@ -82,27 +86,48 @@ def encode_one_hot(
     return out
 
 
-def count_unknown(
-    genome: Genome, contigs: ContigTable, windows: Windows, n_threads: int = 1
+def count_bases(
+    genome: Genome, contigs: ContigTable, windows: Windows, codes: int, n_threads: int = 1
 ) -> npt.NDArray[np.int64]:
-    """Bases of each window that are not A, C, G or T (U reads as T).
+    """Bases of each window that are among some codes.
 
-    Positions outside the contig count as unknown. Parameters and errors as in `encode_one_hot`.
+    Parameters
+    ----------
+    genome, contigs
+        As in `encode_one_hot`.
+    windows : Windows
+        B windows of L bases; on which strand they are delivered does not matter.
+    codes : int
+        A set of the 16 codes of `Genome`, bit c for code c. A position outside the contig
+        has code 0.
+    n_threads : int
 
     Returns
     -------
     (B,) int64
-        0 to ``windows.length_bp``; divide by it for the fraction.
+        0 to ``windows.length_bp``.
+
+    Raises
+    ------
+    NotFoundError
+        If the genome lacks a contig that a window lies on.
+    InvalidInputError
+        If a contig index is out of range or `codes` has other bits than these 16.
     """
+    if not 0 <= codes <= ALL_CODES:
+        raise InvalidInputError(
+            f"argument codes: expected bits for codes 0 to 15, 0x0 to 0xffff; got {codes:#x}"
+        )
     addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
     counts = np.empty(len(windows), dtype=np.int64)
-    library().bwl_count_unknown(
+    library().bwl_count_bases(
         len(windows),
         windows.length_bp,
         windows.contig_index.ctypes.data,
         windows.start.ctypes.data,
         addresses.ctypes.data,
         lengths.ctypes.data,
+        codes,
         counts.ctypes.data,
         n_threads,
     )
@@ -119,22 +144,44 @@ def one_hot_table(options: SequenceOptions) -> npt.NDArray[Any]:
 def _contig_arrays(
     genome: Genome, contigs: ContigTable, windows: Windows
 ) -> tuple[npt.NDArray[np.uintp], npt.NDArray[np.int64], list[npt.NDArray[np.uint8]]]:
-    """Address and length of each contig that is needed, and the arrays to keep alive meanwhile."""
-    used = np.unique(windows.contig_index)
-    if used.size and (used[0] < 0 or used[-1] >= len(contigs)):
+    """Address and length of each contig that is needed, and the arrays to keep alive meanwhile.
+
+    The bases of the windows are loaded where they are not yet.
+    """
+    index = windows.contig_index
+    if index.size and (index.min() < 0 or index.max() >= len(contigs)):
         raise InvalidInputError(
             f"windows: expected contig_index of 0 to {len(contigs) - 1}; "
-            f"got {used[0] if used[0] < 0 else used[-1]}"
+            f"got {index.min() if index.min() < 0 else index.max()}"
         )
+    start = windows.start
+    if (index[1:] < index[:-1]).any():
+        order = index.argsort(kind="stable")
+        index, start = index[order], start[order]
+    bounds = index.searchsorted(np.arange(len(contigs) + 1))
     addresses = np.zeros(len(contigs), dtype=np.uintp)
     lengths = np.zeros(len(contigs), dtype=np.int64)
     arrays = []
-    for i in used:
+    for i in (bounds[1:] > bounds[:-1]).nonzero()[0]:
         name = contigs.names[i]
-        packed = genome.packed(name)
+        packed = _load_bases(genome, name, start[bounds[i] : bounds[i + 1]], windows.length_bp)
         addresses[i], lengths[i] = packed.ctypes.data, genome.contigs[name]
         arrays.append(packed)
     return addresses, lengths, arrays
+
+
+def _load_bases(
+    genome: Genome, name: str, starts: npt.NDArray[np.int64], length_bp: int
+) -> npt.NDArray[np.uint8]:
+    """Packed bases of a contig, those of some windows loaded."""
+    if len(starts) <= _FEW_WINDOWS:
+        for start in starts.tolist():
+            packed = genome.ensure(name, start, start + length_bp)
+        return packed
+    low, high = int(starts.min()), int(starts.max()) + length_bp
+    if len(starts) * length_bp >= (high - low) // 2:
+        return genome.ensure(name, low, high)
+    return genome.ensure_many(name, starts, starts + length_bp)
 
 
 def _check_out(out: npt.NDArray[Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from ctypes import addressof, c_char_p
-from typing import Any
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
+from bigwig_loader.backend.cpu.cache import BlockCache
 from bigwig_loader.backend.protocol import SignalCounts
 from bigwig_loader.backend.status import block_error
 from bigwig_loader.config import config
@@ -66,22 +70,34 @@ def _set_options(
     return swap
 
 
+class _Fetched(NamedTuple):
+    """The reads of a plan in memory."""
+
+    memory: npt.NDArray[np.uint8]
+    offset: npt.NDArray[np.int64]  # (K,) where each block stands in it; any number if it need not
+    seconds: float
+
+
 class CpuSignalReader:
     """Open files of one collection, and what is known of their data blocks.
 
     A data block is inflated whole when it is first read, and its checksum and the order of its
     items are verified; from then on it is inflated only as far as a window needs
-    (`config.verify`).
+    (`config.verify`). Up to `cache_bytes` of blocks stay in memory decoded: as long as there is
+    room for one, it is inflated whole when it is read, and not read again.
     """
 
-    def __init__(self, index: TrackIndex, n_threads: int) -> None:
+    def __init__(self, index: TrackIndex, n_threads: int, cache_bytes: int = 0) -> None:
+        self._files = None
         self._library = native.library()
         self._index = index
         self._n_threads = n_threads
-        self.counts = SignalCounts()
+        self._counts = SignalCounts()
+        self._counting = threading.Lock()
         # One remote file, and everything is fetched to memory first, with many requests in flight.
         remote = any(is_url(path) for path in index.paths)
         self._sources = [open_source(path) for path in index.paths] if remote else []
+        self._cache = BlockCache(self._library, index.n_blocks, cache_bytes)
         self._largest_block = int(index.buf_size.max(initial=0))
         if self._largest_block > _SMALL_BYTES:  # a damaged header, or blocks as large as that
             most = int(index.n_bytes.max(initial=0)) * _MAX_EXPANSION
@@ -105,10 +121,17 @@ class CpuSignalReader:
         }
         self._native_index = native.SignalIndex(
             files=self._files,
+            cache=self._cache.address,
             n_contigs=len(index.contigs),
             n_blocks=index.n_blocks,
             **{name: array.ctypes.data for name, array in self._arrays.items()},
         )
+
+    @property
+    def counts(self) -> SignalCounts:
+        """What reading has taken so far; a copy."""
+        with self._counting:
+            return replace(self._counts, cached_bytes=self._cache.n_bytes)
 
     def read(
         self,
@@ -121,8 +144,8 @@ class CpuSignalReader:
         request, fetched = self._request(plan, options.n_threads)
         swap = _set_options(request, options, transforms, out)
         self._library.bwl_read_signal(addressof(request))
-        del swap, fetched
-        self._finish(request, plan)
+        del swap
+        self._finish(request, plan, fetched)
 
     def read_window(
         self,
@@ -145,7 +168,7 @@ class CpuSignalReader:
         if request.failed_block >= 0:
             start = int(windows.start[0])
             raise self._error(request, request.failed_block, start, start + windows.length_bp)
-        self._count(request, request.n_blocks, request.n_reads, request.n_bytes_read)
+        self._count(request, None)
 
     def intervals(
         self, plan: SignalPlan
@@ -153,9 +176,9 @@ class CpuSignalReader:
         """Start, end and value of the stored intervals a plan wants, in file order."""
         n_per_block = np.zeros(plan.n_blocks, np.int64)
         request, fetched = self._request(plan, None)
+        request.fill_cache = 0  # these are all blocks, not those that come again
         kept = self._library.bwl_intervals_read(addressof(request), n_per_block.ctypes.data)
-        del fetched
-        self._finish(request, plan)
+        self._finish(request, plan, fetched)
         try:
             n = int(n_per_block.sum())
             start, end = np.empty(n, np.uint32), np.empty(n, np.uint32)
@@ -186,9 +209,10 @@ class CpuSignalReader:
             length_bp=windows.length_bp,
             n_threads=n_threads or self._n_threads,
             verify=_VERIFY.index(config.verify),
+            fill_cache=1,
         )
 
-    def _request(self, plan: SignalPlan, n_threads: int | None) -> tuple[Any, Any]:
+    def _request(self, plan: SignalPlan, n_threads: int | None) -> tuple[Any, _Fetched | None]:
         """A request filled from a plan, and what has to live as long as it is used."""
         request = self._windows_request(plan.windows, len(plan.tracks), n_threads)
         request.n_blocks = plan.n_blocks
@@ -201,25 +225,27 @@ class CpuSignalReader:
         request.row_count = plan.row_count.ctypes.data
         if not self._sources:
             return request, None
-        memory, memory_offset = self._fetch(plan)
-        request.memory = memory.ctypes.data
-        request.memory_offset = memory_offset.ctypes.data
-        return request, (memory, memory_offset)
+        fetched = self._fetch(plan)
+        request.memory = fetched.memory.ctypes.data
+        request.memory_offset = fetched.offset.ctypes.data
+        return request, fetched
 
-    def _finish(self, request: Any, plan: SignalPlan) -> None:
+    def _finish(self, request: Any, plan: SignalPlan, fetched: _Fetched | None) -> None:
         """Count what a request took, or raise what went wrong."""
         at = int(request.failed_block)
         if at >= 0:
             start, end = int(plan.wanted_start[at]), int(plan.wanted_end[at])
             raise self._error(request, int(plan.block[at]), start, end)
-        n_bytes = plan.n_read_bytes if self._sources else request.n_bytes_read
-        self._count(request, plan.n_blocks, plan.n_reads, n_bytes)
+        self._count(request, fetched)
 
-    def _fetch(self, plan: SignalPlan) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """All reads of a plan in memory, and where in it each block stands."""
+    def _fetch(self, plan: SignalPlan) -> _Fetched:
+        """All reads of a plan in memory, but for those whose blocks the cache has."""
+        begin = perf_counter()
         offset = self._index.offset[plan.block]
         end = offset + self._index.n_bytes[plan.block]
-        first, last = plan.read_block[:-1], plan.read_block[1:] - 1
+        n_lacking = np.add.reduceat(~self._cache.has(plan.block), plan.read_block[:-1], dtype=int)
+        is_read = n_lacking > 0
+        first, last = plan.read_block[:-1][is_read], plan.read_block[1:][is_read] - 1
         track_of = self._index.track_of(plan.block[first])
         parts: list[bytes] = []
         for track in np.unique(track_of).tolist():
@@ -233,8 +259,10 @@ class CpuSignalReader:
             else:
                 parts += [bytes(source.read(*byte_range)) for byte_range in ranges]
         sizes = np.array([len(part) for part in parts], np.int64)
-        shift = np.repeat(np.cumsum(sizes) - sizes - offset[first], np.diff(plan.read_block))
-        return np.frombuffer(b"".join(parts), np.uint8), offset + shift
+        shift = np.zeros(plan.n_reads, np.int64)
+        shift[is_read] = np.cumsum(sizes) - sizes - offset[first]
+        at = offset + np.repeat(shift, np.diff(plan.read_block))
+        return _Fetched(np.frombuffer(b"".join(parts), np.uint8), at, perf_counter() - begin)
 
     def _error(self, request: Any, block: int, start: int, end: int) -> Exception:
         index, which = self._index, np.array([block])
@@ -247,14 +275,19 @@ class CpuSignalReader:
             f"{contig}:{start}-{end}",
         )
 
-    def _count(self, request: Any, n_blocks: int, n_reads: int, n_bytes: int) -> None:
-        counts = self.counts
-        counts.n_batches += 1
-        counts.n_blocks += n_blocks
-        counts.n_reads += n_reads
-        counts.bytes_read += n_bytes
-        counts.bytes_inflated += request.n_bytes_inflated
-        counts.n_intervals += request.n_items
+    def _count(self, request: Any, fetched: _Fetched | None) -> None:
+        with self._counting:
+            counts = self._counts
+            counts.n_batches += 1
+            counts.n_blocks += request.n_blocks
+            counts.n_reads += request.n_reads_made
+            counts.bytes_read += request.n_bytes_read if fetched is None else fetched.memory.size
+            counts.bytes_inflated += request.n_bytes_inflated
+            counts.n_intervals += request.n_items
+            counts.n_cached_blocks += request.n_cached_blocks
+            counts.seconds_read += request.seconds_read + (fetched.seconds if fetched else 0.0)
+            counts.seconds_inflate += request.seconds_inflate
+            counts.seconds_rasterize += request.seconds_rasterize
 
     def working_bytes(self, plan: SignalPlan, options: SignalOptions) -> int:
         """Upper bound of the memory that `read` takes for a plan, besides `out`."""
@@ -281,10 +314,11 @@ class CpuSignalReader:
         return int(items.sum()) * _ITEM_BYTES + fixed + n_threads * largest_read
 
     def close(self) -> None:
-        """Close the files; safe to call twice."""
+        """Close the files and free the cache; safe to call twice."""
         if self._files is not None:
             self._library.bwl_files_close(self._files)
             self._files = None
+        self._cache.close()
         for source in self._sources:
             source.close()
 
