@@ -25,7 +25,7 @@ _OPTIONAL = (
     ("pybigtools", ("pybigtools",), "bench", "only compared with"),
     ("figwig", ("figwig",), "bench", "only compared with"),
     ("aiohttp", ("aiohttp",), "remote", "files by http"),
-    ("matplotlib", ("matplotlib",), "demo", "the demo's picture"),
+    ("matplotlib", ("matplotlib",), "demo", "pictures of show and demo"),
 )
 _CUDA = (
     ("cupy", ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")),

@@ -34,7 +34,7 @@ def regions(  # noqa: PLR0913 - the options of BigWigCollection.intervals
     include: Annotated[
         list[str] | None,
         typer.Option(
-            help="'all', 'standard' or a contig; may be given several times.  [default: all]",
+            help="'all', 'standard' or a contig; may be given several times (default: all).",
             rich_help_panel=_PANEL,
         ),
     ] = None,

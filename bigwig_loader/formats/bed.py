@@ -6,39 +6,35 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
-from bigwig_loader.formats.text import open_text
+from bigwig_loader.formats.bed_columns import BED, PEAK, Columns, Rows, bad_line
+from bigwig_loader.formats.text import read_pieces
 from bigwig_loader.frames import region_frame
 from bigwig_loader.types import PathLike, check_positive
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_BED = ("chrom", "start", "end", "name", "score", "strand")
-_PEAK = (*_BED, "signalValue", "pValue", "qValue")
-_TEXT = ("chrom", "name", "strand")
-_POSITIONS = ("start", "end")
-_STRANDS = frozenset("+-.*")
 # "track" and "browser" lines configure a viewer; a contig of that name is followed by numbers.
 _SETTING = re.compile(r"(track|browser)(\s+(?!\d+\s+\d+(\s|$))|$)")
+_PIECE_BYTES = 1 << 20
 
 
 def read_bed(
-    source: PathLike | pd.DataFrame | IO[Any], n_columns: int | None = None
+    source: PathLike | pd.DataFrame | IO[Any],
+    n_columns: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Read regions.
 
     Text may be plain, gzip or bgzip, with LF or CRLF line ends, with or without a last one.
     Columns are separated by tabs, or by blanks in a line without a tab. Blank lines, comments
     (``#``) and ``track`` and ``browser`` lines are passed over. Every other line must be a region
-    with as many columns as the first.
+    with as many columns as the first. A file is worked through in pieces of 1 MB of text, so
+    memory is that of the result and a few MB.
 
     Parameters
     ----------
@@ -48,6 +44,9 @@ def read_bed(
         Read only the first so many columns (at least 3), for files whose further columns are not
         those of BED. By default 10 columns are a narrowPeak, 9 are a broadPeak if the file's name
         or its track line says so, and all others are BED.
+    columns : sequence of str, optional
+        Names of the columns to return, in this order; the others are neither checked nor built,
+        except chrom, start and end. By default all.
 
     Returns
     -------
@@ -63,9 +62,18 @@ def read_bed(
     NotFoundError
         If there is no such file.
     InvalidDataError
-        For a line that is not a region: path, line number, expected and got.
+        For a line that is not a region, or without a column asked for: path, line number,
+        expected and got. Of several bad lines, the one named is in the first piece that has any.
     InvalidInputError
         For a frame with a bad row, or a bad argument.
+
+    Examples
+    --------
+    >>> import io
+    >>> peaks = io.StringIO("chr1\\t100\\t200\\tp\\t5\\t.\\t1.5\\t-1\\t2e-3\\t50\\n")
+    >>> read_bed(peaks, columns=("chrom", "start", "end", "summit"))
+      chrom  start  end  summit
+    0  chr1    100  200     150
     """
     import pandas as pd
 
@@ -73,51 +81,45 @@ def read_bed(
         check_positive("n_columns", n_columns)
         if n_columns < 3:
             raise InvalidInputError(f"argument n_columns: expected at least 3; got {n_columns}")
+    if columns is not None:
+        columns = _checked_names(columns)
     if isinstance(source, pd.DataFrame):
-        return region_frame(source)
-    path, raw = _read(source)
-    table = _split(raw, path, n_columns)
-    names = _column_names(table, n_columns)
-    columns: dict[str, Any] = {}
-    for name, values in zip(names, table.columns(len(names)), strict=True):
-        if name in _TEXT:
-            columns[name] = pd.Series(values, dtype="str")
-        elif name in _POSITIONS:
-            columns[name] = _positions(table, name, values)
-        elif name == "peak":
-            columns["summit"] = _summits(table, values, columns["start"])
-        else:
-            columns[name] = _floats(table, name, values)
-    _check(table, columns)
-    return pd.DataFrame(columns)
+        frame = region_frame(source)
+        return frame if columns is None else _chosen(frame, columns)
+    if not set(columns or ()) <= set(PEAK):
+        known = ", ".join(PEAK)
+        raise InvalidInputError(f"argument columns: expected names among {known}; got {columns}")
+    path, pieces = _open(source)
+    reader = _Reader(path, n_columns, columns)
+    reader.read(pieces())
+    if reader.is_misread():
+        reader = _Reader(path, n_columns, columns, reader.track_type)
+        reader.read(pieces())
+    return reader.frame()
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Fields of the region lines, and what is needed to say where one stands."""
-
-    path: str
-    n_columns: int
-    fields: list[str]  # row after row
-    lines: list[int]  # number of the line of each row, from 1
-    track_type: str
-
-    def columns(self, n: int) -> list[list[str]]:
-        """The first n columns."""
-        return [self.fields[k :: self.n_columns] for k in range(n)]
-
-    def error(self, row: int, field: str, expected: str, got: object) -> InvalidDataError:
-        """The error that names a row's line."""
-        return _bad_line(self.path, self.lines[row], field, expected, got)
+def _checked_names(columns: Sequence[str]) -> tuple[str, ...]:
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    wrong = [name for name in names if names.count(name) > 1 or not isinstance(name, str)]
+    if wrong or not names:
+        got = repr(wrong[0]) if wrong else "none"
+        raise InvalidInputError(f"argument columns: expected distinct names of columns; got {got}")
+    return names
 
 
-def _read(source: PathLike | IO[Any]) -> tuple[str, bytes]:
+def _chosen(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    for name in columns:
+        if name not in frame:
+            has = ", ".join(map(repr, frame.columns))
+            raise InvalidInputError(f"regions: expected a column {name!r}; got the columns {has}")
+    return frame[list(columns)]
+
+
+def _open(source: PathLike | IO[Any]) -> tuple[str, Callable[[], Iterable[bytes]]]:
+    """Name of a source, and a function that gives its text in pieces, at each call anew."""
     if isinstance(source, (str, os.PathLike)):
-        text = open_text(source)
-        try:
-            return text.path, text.read(0, text.n_bytes)
-        finally:
-            text.close()
+        path = os.fspath(source)
+        return path, lambda: read_pieces(path, _PIECE_BYTES)
     if not hasattr(source, "read"):
         raise InvalidInputError(
             f"regions: expected a path, a DataFrame or a file object; got {type(source).__name__}"
@@ -130,129 +132,131 @@ def _read(source: PathLike | IO[Any]) -> tuple[str, bytes]:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise InvalidDataError(f"damaged gzip data: {error}", path=path) from error
-    return path, raw
+    return path, lambda: (raw[i : i + _PIECE_BYTES] for i in range(0, len(raw), _PIECE_BYTES))
 
 
-def _split(raw: bytes, path: str, n_columns: int | None) -> _Table:
-    """Fields of the lines that are regions."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line_number = raw.count(b"\n", 0, error.start) + 1
-        raise InvalidDataError(
-            "not a text file",
-            path=path,
-            offset=error.start,
-            field=f"line {line_number}",
-            expected="ASCII or UTF-8",
-            got=repr(raw[error.start : error.start + 8])[1:],
-        ) from error
-    rows: list[str] = []
-    lines: list[int] = []
-    n_first, track_type = 0, ""
-    needed = n_columns or 3
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.rstrip("\r")
-        if line[:1] == "#" or not line.strip():
-            continue
-        if line[0] in "tb" and _SETTING.match(line):
-            kind = re.search(r"\btype=[\"']?(\w+)", line)
-            track_type = kind.group(1) if kind else track_type
-            continue
-        row = line if "\t" in line else "\t".join(line.split())
-        n = row.count("\t") + 1
-        if n < needed:
-            raise _bad_line(path, number, "columns", f"at least {needed} columns", line)
-        if n_columns is not None:
-            row, n = "\t".join(row.split("\t", n_columns)[:n_columns]), n_columns
-        if n != (n_first := n_first or n):
-            first = f"{n_first} columns, as in line {lines[0]}"
-            raise _bad_line(path, number, "columns", first, f"{n}: {line}")
-        rows.append(row)
-        lines.append(number)
-    # One split for all lines: a list per line would cost more than all the rest.
-    fields = "\t".join(rows).split("\t") if rows else []
-    return _Table(path, n_first or needed, fields, lines, track_type)
+class _Reader:
+    """Goes through the text of a file and keeps the columns wanted.
 
+    Parameters
+    ----------
+    path : str
+    n_columns, columns
+        As in `read_bed`.
+    track_type : str, optional
+        What the file is, where that is known; by default what its last track line says, and
+        without one its name.
+    """
 
-def _column_names(table: _Table, n_columns: int | None) -> tuple[str, ...]:
-    kind = table.track_type.lower() or os.fspath(table.path).lower().removesuffix(".gz")
-    kind = kind.removesuffix(".bgz")
-    narrow, broad = kind.endswith("narrowpeak"), kind.endswith("broadpeak")
-    if table.lines:
-        n = table.n_columns
-        if n_columns is None and ((narrow and n != 10) or (broad and n != 9)):
+    def __init__(
+        self,
+        path: str,
+        n_columns: int | None,
+        columns: tuple[str, ...] | None,
+        track_type: str | None = None,
+    ) -> None:
+        self.path = path
+        self.track_type = ""
+        self._known_type = track_type
+        self._asked = n_columns
+        self._wanted = columns
+        self._n = 0  # columns of the first region
+        self._first_line = 0
+        self._columns: Columns | None = None
+
+    def read(self, pieces: Iterable[bytes]) -> None:
+        """Take all text of the file."""
+        line, offset = 1, 0
+        for raw in _whole_lines(pieces):
+            try:
+                # Only the file's first bytes can be a byte order mark.
+                text = raw.decode("utf-8" if offset else "utf-8-sig")
+            except UnicodeDecodeError as error:
+                bad_line_number = line + raw.count(b"\n", 0, error.start)
+                raise InvalidDataError(
+                    "not a text file",
+                    path=self.path,
+                    offset=offset + error.start,
+                    field=f"line {bad_line_number}",
+                    expected="ASCII or UTF-8",
+                    got=repr(raw[error.start : error.start + 8])[1:],
+                ) from error
+            self._take(text, line)
+            line += raw.count(b"\n")
+            offset += len(raw)
+
+    def is_misread(self) -> bool:
+        """Whether a track line behind the first regions gave the columns other names."""
+        return self._columns is not None and self._columns.names != self._names()
+
+    def frame(self) -> pd.DataFrame:
+        """The regions that were read."""
+        columns = self._columns or Columns(self._names(), self._wanted)
+        return columns.frame()
+
+    def _take(self, text: str, first_line: int) -> None:
+        rows: list[str] = []
+        lines: list[int] = []
+        needed, exact = self._asked or 3, self._asked is None
+        for number, line in enumerate(text.split("\n"), start=first_line):
+            line = line.rstrip("\r")
+            if line[:1] == "#" or not line.strip():
+                continue
+            if line[0] in "tb" and _SETTING.match(line):
+                kind = re.search(r"\btype=[\"']?(\w+)", line)
+                self.track_type = kind.group(1) if kind else self.track_type
+                continue
+            row = line if "\t" in line else "\t".join(line.split())
+            n = row.count("\t") + 1
+            if n < needed:
+                raise bad_line(self.path, number, "columns", f"at least {needed} columns", line)
+            if exact and n != self._n:
+                if self._n:
+                    first = f"{self._n} columns, as in line {self._first_line}"
+                    raise bad_line(self.path, number, "columns", first, f"{n}: {line}")
+                self._n = n
+            if not self._first_line:
+                self._first_line, self._n = number, n if exact else needed
+            rows.append(row)
+            lines.append(number)
+        if rows:
+            if self._columns is None:
+                self._columns = self._new_columns()
+            width = self._columns.n_needed
+            whole = exact and width == self._n
+            self._columns.add(Rows.split(self.path, rows, lines, width, whole))
+
+    def _new_columns(self) -> Columns:
+        columns = Columns(self._names(), self._wanted)
+        if lacking := columns.lacking():
+            expected = f"a column {lacking[0]!r}, which is column {PEAK.index(lacking[0]) + 1}"
+            raise bad_line(self.path, self._first_line, "columns", expected, self._n)
+        return columns
+
+    def _names(self) -> tuple[str, ...]:
+        """Names of the columns; raises where their number does not fit the kind of file."""
+        track_type = self.track_type if self._known_type is None else self._known_type
+        kind = track_type.lower() or self.path.lower().removesuffix(".gz")
+        kind = kind.removesuffix(".bgz")
+        narrow, broad = kind.endswith("narrowpeak"), kind.endswith("broadpeak")
+        n = self._n
+        if not n:
+            n = min(10 if narrow else 9 if broad else 3, self._asked or 10)
+        elif self._asked is None and ((narrow and n != 10) or (broad and n != 9)):
             expected = "10 columns of a narrowPeak" if narrow else "9 columns of a broadPeak"
-            raise table.error(0, "columns", expected, n)
-    else:
-        n = min(10 if narrow else 9 if broad else 3, n_columns or 10)
-    if n == 10:
-        return (*_PEAK, "peak")
-    if narrow or broad:
-        return (*_PEAK, "peak")[:n]
-    return _BED[:n]
+            raise bad_line(self.path, self._first_line, "columns", expected, n)
+        if n == 10 or narrow or broad:
+            return PEAK[:n]
+        return BED[:n]
 
 
-def _bad_line(path: str, line: int, field: str, expected: str, got: object) -> InvalidDataError:
-    return InvalidDataError(
-        f"line {line} is not a region",
-        path=path,
-        field=f"line {line}, {field}",
-        expected=expected,
-        got=repr(got) if len(repr(got)) <= 100 else repr(got)[:97] + "...",
-        hint="Comments and headings start with '#'; n_columns=3 reads the regions alone.",
-    )
-
-
-def _positions(table: _Table, name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Digits only: int() would also take signs, blanks, underscores and digits of any script."""
-    if not (all(map(str.isdigit, values)) and "".join(values).isascii()):
-        row = next(i for i, v in enumerate(values) if not (v.isascii() and v.isdigit()))
-        raise table.error(row, name, "a whole number >= 0", values[row])
-    if max(map(len, values), default=0) > 18:
-        row = next(i for i, v in enumerate(values) if len(v) > 18)
-        raise table.error(row, name, "a position of a genome", values[row])
-    return np.array(list(map(int, values)), dtype=np.int64)
-
-
-def _floats(table: _Table, name: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
-    numbers = ["nan" if value == "." else value for value in values]
-    try:
-        return np.array(list(map(float, numbers)), dtype=np.float64)
-    except ValueError:
-        row = next(i for i, value in enumerate(numbers) if not _is_number(value))
-        raise table.error(row, name, "a number or '.'", values[row]) from None
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _summits(table: _Table, values: Sequence[str], start: npt.NDArray[np.int64]) -> Any:
-    """Position of each peak on its contig; the file has its distance from the start, or -1."""
-    import pandas as pd
-
-    known = np.array([value != "-1" for value in values], dtype=np.bool_)
-    given = [v if k else "0" for v, k in zip(values, known, strict=True)]
-    distances = _positions(table, "peak", given)
-    return pd.arrays.IntegerArray(start + distances, ~known)
-
-
-def _check(table: _Table, columns: dict[str, Any]) -> None:
-    """What holds between columns."""
-    start, end = columns["start"], columns["end"]
-    reversed_rows = np.flatnonzero(end < start)
-    if reversed_rows.size:
-        row = int(reversed_rows[0])
-        raise table.error(row, "end", f"an end >= the start, {start[row]}", int(end[row]))
-    names = table.fields[:: table.n_columns]
-    strands = table.fields[5 :: table.n_columns] if "strand" in columns else []
-    if "" in names:
-        raise table.error(names.index(""), "chrom", "a contig name", "")
-    if not _STRANDS.issuperset(strands):
-        row = next(i for i, strand in enumerate(strands) if strand not in _STRANDS)
-        raise table.error(row, "strand", "one of + - . *", strands[row])
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same text, cut at ends of lines; a short text stays whole."""
+    held: list[bytes] = []
+    for piece in pieces:
+        end = held[-1].rfind(b"\n") + 1 if held else 0
+        if end:
+            yield b"".join([*held[:-1], held[-1][:end]])
+            held = [held[-1][end:]]
+        held.append(piece)
+    yield b"".join(held)

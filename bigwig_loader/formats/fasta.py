@@ -115,7 +115,12 @@ class FastaFile:
         except KeyError:
             raise NotFoundError.among("contig", name, self._row, self.path) from None
 
-    def read(self, name: str, start: int, end: int) -> bytes:
+    def has_random_access(self, name: str) -> bool:
+        """Whether a part of a contig costs no more than its own bytes, and no server is asked."""
+        regular = self.index.line_bases[self.row_of(name)] > 0
+        return bool(regular) and not self.in_memory and not is_url(self.path)
+
+    def read(self, name: str, start: int, end: int, table: bytes | None = None) -> bytes:
         """Bases [start, end) of a contig as ASCII, case as in the file.
 
         Contigs with lines of irregular length are read from their beginning every time; load
@@ -126,6 +131,8 @@ class FastaFile:
         name : str
         start, end : int
             0-based, half-open; must lie inside the contig.
+        table : bytes, optional
+            What stands for each of the 256 letters, as in `bytes.translate`.
 
         Raises
         ------
@@ -134,7 +141,8 @@ class FastaFile:
         InvalidInputError
             If the range is not inside the contig.
         InvalidDataError
-            If the text there does not hold that many bases.
+            If the text there does not hold that many bases, or its lines end elsewhere than the
+            index says, or a header stands among them.
         """
         row = self.row_of(name)
         length = int(self.index.lengths[row])
@@ -149,19 +157,24 @@ class FastaFile:
         offset = int(self.index.offset[row])
         if line_bases == 0:
             text = self._text.read(offset, int(self.index.text_bytes[row]))
-            self._check(row, len(bases := text.translate(None, BLANKS)), length)
+            self.check(name, len(bases := text.translate(table, BLANKS)), length)
             return bases[start:end]
         first = start // line_bases * line_width + start % line_bases
         last = (end - 1) // line_bases * line_width + (end - 1) % line_bases
-        bases = self._text.read(offset + first, last + 1 - first).translate(None, BLANKS)
-        self._check(row, len(bases), end - start)
+        text = self._text.read(offset + first, last + 1 - first)
+        bases = text.translate(table, BLANKS)
+        self.check(name, len(bases), end - start, first)
+        in_line = start % line_bases
+        ends = text[line_width - 1 - in_line :: line_width] if line_width > line_bases else b""
+        if ends.strip(b"\n") or b">" in text[-in_line % line_width :: line_width]:
+            got = "lines of other lengths, or a header line"
+            raise self._wrong_text(row, first, f"lines of {line_bases} bases", got)
         return bases
 
     def read_contig(self, name: str) -> npt.NDArray[np.uint8]:
         """All bases of a contig: (L,) uint8 ASCII, case as in the file. Read-only."""
         text = b"".join(piece.translate(None, BLANKS) for piece in self.pieces(name))
-        row = self.row_of(name)
-        self._check(row, len(text), int(self.index.lengths[row]))
+        self.check(name, len(text), self.contigs[name])
         return np.frombuffer(text, dtype=np.uint8)
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -176,15 +189,28 @@ class FastaFile:
             offset += len(piece)
             missing -= len(piece)
 
-    def _check(self, row: int, got: int, expected: int) -> None:
+    def check(self, name: str, got: int, expected: int, first: int = 0) -> None:
+        """Raise `InvalidDataError` if a part of a contig does not hold the bases it should.
+
+        Parameters
+        ----------
+        name : str
+        got, expected : int
+            Bases.
+        first : int
+            Bytes between the beginning of the contig's text and the part.
+        """
         if got != expected:
-            raise InvalidDataError(
-                f"contig {self.index.names[row]!r} does not hold the bases its index promises",
-                path=self.path,
-                offset=int(self.index.offset[row]),
-                field="sequence",
-                expected=f"{expected} bases",
-                got=f"{got} bases",
-                hint="The lines have irregular lengths or the index is stale: make the .fai "
-                "again (samtools faidx FILE), or remove it to have the text scanned.",
-            )
+            raise self._wrong_text(self.row_of(name), first, f"{expected} bases", f"{got} bases")
+
+    def _wrong_text(self, row: int, first: int, expected: str, got: str) -> InvalidDataError:
+        return InvalidDataError(
+            f"contig {self.index.names[row]!r} does not hold the bases its index promises",
+            path=self.path,
+            offset=int(self.index.offset[row]) + first,
+            field="sequence",
+            expected=expected,
+            got=got,
+            hint="The lines have irregular lengths or the index is stale: make the .fai "
+            "again (samtools faidx FILE), or remove it to have the text scanned.",
+        )

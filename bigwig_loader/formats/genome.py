@@ -4,58 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError
+from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.formats.fasta import FastaFile, open_fasta
-from bigwig_loader.formats.fasta_index import BLANKS
+from bigwig_loader.formats.packed import CODE_LETTERS, CODES, PackedContig, pack_bases
 from bigwig_loader.types import PathLike
 
-# Adds the bases of some FASTA text to a packed contig: (text, packed, first_base) -> bases.
-
-# Letters of the 16 codes; bit 0 A, bit 1 C, bit 2 G, bit 3 T. Code 0 is no base.
-_CODE_LETTERS = b"-ACMGRSVTWYHKDBN"
-_CODE_OF_LETTER = bytearray(256)
-for _code, _letter in enumerate(_CODE_LETTERS):
-    if _code:
-        _CODE_OF_LETTER[_letter] = _CODE_OF_LETTER[_letter | 0x20] = _code
-_CODE_OF_LETTER[ord("U")] = _CODE_OF_LETTER[ord("u")] = 8
-_CODES = bytes(_CODE_OF_LETTER)
-
-
-def pack_bases(text: bytes, packed: npt.NDArray[np.uint8], first_base: int) -> int:
-    """Pack FASTA text from base number `first_base` of a contig on.
-
-    Parameters
-    ----------
-    text : bytes
-        Letters of either case; white space (line ends) is skipped.
-    packed : (ceil(L / 2),) uint8
-        Written in place; zero where nothing was packed yet. The even base of a byte is its low
-        half.
-    first_base : int
-        Position of the text's first base.
-
-    Returns
-    -------
-    int
-        Bases in the text, also those that found no room (a text longer than the contig).
-    """
-    codes = np.frombuffer(text.translate(_CODES, BLANKS), dtype=np.uint8)
-    n_bases = codes.size
-    codes = codes[: max(0, 2 * packed.size - first_base)]
-    if first_base % 2 and codes.size:
-        packed[first_base // 2] |= codes[0] << 4
-        codes, first_base = codes[1:], first_base + 1
-    n_pairs, at = codes.size // 2, first_base // 2
-    pairs = np.frombuffer(codes[: 2 * n_pairs], dtype="<u2")
-    packed[at : at + n_pairs] = pairs | (pairs >> 4)  # the high byte of the sum falls away
-    if codes.size % 2:
-        packed[at + n_pairs] |= codes[-1]
-    return n_bases
+_PAGES_PER_READ = 256  # 4 Mi bases
 
 
 class Genome:
@@ -66,9 +25,11 @@ class Genome:
     kept. Two bases share a byte, the even position in the low half, so the human genome takes
     1.55 GB when all of it is loaded (mouse 1.37 GB, yeast 6 MB).
 
-    A contig is loaded when it is first asked for, and once. Threads may share a genome. Processes
-    made by fork share what was loaded before the fork, so call `load` first; a genome that is
-    pickled (spawned workers) travels as its path and is loaded again on the other side.
+    Bases are loaded when they are first asked for, and once: by pages of 16,384 bases where a
+    local file can be read at random (lines of one length; plain or bgzip), by whole contigs
+    otherwise. Threads may share a genome. Processes made by fork share what was loaded before the
+    fork, so call `load` first where all of it will be needed; a genome that is pickled (spawned
+    workers) travels as its path and is loaded again on the other side.
 
     Parameters
     ----------
@@ -114,11 +75,11 @@ class Genome:
     def _setup(self, path: str, contigs: dict[str, int], fasta: FastaFile | None) -> None:
         self.path = path
         self.contigs = contigs
-        self._packed: dict[str, npt.NDArray[np.uint8]] = {}
+        self._packed: dict[str, PackedContig] = {}  # those asked for so far
         self._from_arrays = fasta is None
         self._fasta = fasta  # None once everything is loaded
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        # One per process: fork copies a lock that another thread holds, but not the thread.
+        self._locks = {os.getpid(): threading.Lock()}
 
     @classmethod
     def from_arrays(cls, sequences: Mapping[str, str | bytes | npt.NDArray[np.uint8]]) -> Genome:
@@ -143,7 +104,7 @@ class Genome:
                 raise InvalidInputError(
                     f"sequence of contig {name!r}: expected letters; got white space among them"
                 )
-            genome._keep(name, packed)
+            genome._packed[name] = PackedContig.filled(packed, len(text))
             genome.contigs[name] = len(text)
         return genome
 
@@ -155,13 +116,13 @@ class Genome:
 
     def __reduce__(self) -> tuple[object, ...]:
         if self._from_arrays:
-            return _from_packed, (self.contigs, self._packed)
+            return _from_packed, (self.contigs, {n: p.bases for n, p in self._packed.items()})
         return _open_genome, (self.path, self._wanted)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory taken by the contigs loaded so far."""
-        return sum(packed.nbytes for packed in list(self._packed.values()))
+        """Bytes of memory taken by the bases loaded so far."""
+        return sum(contig.nbytes for contig in list(self._packed.values()))
 
     @property
     def nbytes_total(self) -> int:
@@ -199,16 +160,50 @@ class Genome:
 
     def packed(self, name: str) -> npt.NDArray[np.uint8]:
         """Packed bases of a contig, (ceil(L / 2),) uint8, read-only; loads it where needed."""
-        packed = self._packed.get(name)
-        if packed is not None:
-            return packed
-        self._length(name)
-        if self._pid != os.getpid():  # a lock held by a thread that fork did not copy
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        with self._lock:
-            if name not in self._packed and self._fasta is not None:
-                self._load(name, self._fasta)
-            return self._packed[name]
+        return self.ensure(name, 0, self._length(name))
+
+    def ensure(self, name: str, start: int, end: int) -> npt.NDArray[np.uint8]:
+        """Load the bases [start, end) of a contig, where they are not loaded yet.
+
+        Parameters
+        ----------
+        name : str
+        start, end : int
+            0-based, half-open; what lies outside the contig is left out.
+
+        Returns
+        -------
+        (ceil(L / 2),) uint8
+            The packed bases of the whole contig, read-only: the same array at every call. Bases
+            that nobody asked for may read as 0.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such contig.
+        InvalidDataError
+            If the text there does not hold the bases that the index promises.
+        """
+        contig = self._packed.get(name)
+        if contig is None or not contig.holds(start, end):
+            contig = self._load(name, np.array([start]), np.array([end]))
+        return contig.bases
+
+    def ensure_many(
+        self, name: str, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.uint8]:
+        """Load the bases of many windows of one contig; see `ensure`.
+
+        Parameters
+        ----------
+        name : str
+        starts, ends : (B,) int64
+            0-based, half-open; in any order. What lies outside the contig is left out.
+        """
+        contig = self._packed.get(name)
+        if contig is None or contig.missing(starts, ends).size:
+            contig = self._load(name, starts, ends)
+        return contig.bases
 
     def sequence(self, name: str, start: int, end: int) -> str:
         """Bases [start, end) of a contig, upper case, U as T, and ``-`` for what is no base.
@@ -232,10 +227,10 @@ class Genome:
                 f"range of contig {name!r} in {self.path}: expected 0 <= start <= end <= {length}; "
                 f"got start={start}, end={end}"
             )
-        pairs = self.packed(name)[start // 2 : (end + 1) // 2]
+        pairs = self.ensure(name, start, end)[start // 2 : (end + 1) // 2]
         codes = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1)
         codes = codes[start % 2 : start % 2 + end - start]
-        return np.frombuffer(_CODE_LETTERS, dtype=np.uint8)[codes].tobytes().decode("ascii")
+        return np.frombuffer(CODE_LETTERS, dtype=np.uint8)[codes].tobytes().decode("ascii")
 
     def _length(self, name: str) -> int:
         try:
@@ -243,35 +238,52 @@ class Genome:
         except KeyError:
             raise NotFoundError.among("contig", name, self.contigs, self.path) from None
 
-    def _load(self, name: str, fasta: FastaFile) -> None:
-        """Pack a contig; all of them where the file holds its whole text in memory."""
-        for each in list(self.contigs) if fasta.in_memory else [name]:
-            self._keep(each, self._pack_contig(fasta, each))
-        if len(self._packed) == len(self.contigs):
-            fasta.close()
-            self._fasta = None
+    def _load(
+        self, name: str, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> PackedContig:
+        """Load what is missing of some windows."""
+        length = self._length(name)
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
+            contig = self._packed.get(name)
+            if contig is None:
+                contig = PackedContig(length)
+            fasta = self._fasta
+            missing = contig.missing(starts, ends)
+            if missing.size and fasta is not None:
+                if fasta.in_memory:  # let go of its text as soon as possible
+                    self._packed |= {n: self._whole(fasta, n) for n in self.contigs}
+                elif fasta.has_random_access(name):
+                    self._packed[name] = contig
+                    for first, last in _runs(missing):
+                        start, end = contig.bases_of(first, last)
+                        contig.put(first, fasta.read(name, start, end, table=CODES))
+                else:
+                    self._packed[name] = self._whole(fasta, name)
+                if self._packed[name].complete and self._is_complete():
+                    fasta.close()
+                    self._fasta = None
+            return self._packed.setdefault(name, contig)
 
-    def _pack_contig(self, fasta: FastaFile, name: str) -> npt.NDArray[np.uint8]:
+    def _is_complete(self) -> bool:
+        loaded = {name for name, contig in self._packed.items() if contig.complete}
+        return all(name in loaded for name, length in self.contigs.items() if length)
+
+    def _whole(self, fasta: FastaFile, name: str) -> PackedContig:
+        """A contig whose positions can only be found by reading it from its beginning."""
         length = self.contigs[name]
         packed = np.zeros((length + 1) // 2, dtype=np.uint8)
         n_bases = 0
         for piece in fasta.pieces(name):
             n_bases += pack_bases(piece, packed, n_bases)
-        if n_bases != length:
-            raise InvalidDataError(
-                f"contig {name!r} does not hold the bases its index promises",
-                path=self.path,
-                offset=int(fasta.index.offset[fasta.row_of(name)]),
-                field="sequence",
-                expected=f"{length} bases",
-                got=f"{n_bases} bases",
-                hint="The index is stale: make the .fai again (samtools faidx FILE), or remove it.",
-            )
-        return packed
+        fasta.check(name, n_bases, length)
+        return PackedContig.filled(packed, length)
 
-    def _keep(self, name: str, packed: npt.NDArray[np.uint8]) -> None:
-        packed.flags.writeable = False
-        self._packed[name] = packed
+
+def _runs(pages: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Stretches [first, last) of adjacent pages, none too long to be read at once."""
+    for run in np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1):
+        for first in range(int(run[0]), int(run[-1]) + 1, _PAGES_PER_READ):
+            yield first, min(first + _PAGES_PER_READ, int(run[-1]) + 1)
 
 
 def _open_genome(path: str, contigs: list[str] | None) -> Genome:
@@ -281,6 +293,6 @@ def _open_genome(path: str, contigs: list[str] | None) -> Genome:
 def _from_packed(contigs: dict[str, int], packed: dict[str, npt.NDArray[np.uint8]]) -> Genome:
     genome = Genome.from_arrays({})
     for name, bases in packed.items():
-        genome._keep(name, bases)
+        genome._packed[name] = PackedContig.filled(bases, contigs[name])
     genome.contigs.update(contigs)
     return genome

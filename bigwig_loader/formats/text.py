@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +56,51 @@ def open_text(path: PathLike) -> Text:
     if not head.startswith(_GZIP_MAGIC):
         return PlainText(source)
     return BgzipText(source) if _is_block_header(head) else GzipText(source)
+
+
+def read_pieces(path: PathLike, piece_bytes: int = 1 << 20) -> Iterator[bytes]:
+    """All text of a file from its beginning, in pieces.
+
+    Unlike `open_text`, does not keep the text of a local plain gzip file in memory.
+
+    Parameters
+    ----------
+    path : path-like
+    piece_bytes : int
+        Uncompressed bytes of a piece; the last may be shorter.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidDataError
+        If the compressed file is damaged; text before the damage may have been yielded.
+    """
+    if not is_url(path) and _is_plain_gzip(os.fspath(path)):
+        with gzip.GzipFile(path, "rb") as file:
+            while piece := _inflate_piece(file, piece_bytes, os.fspath(path)):
+                yield piece
+        return
+    text = open_text(path)
+    try:
+        for at in range(0, text.n_bytes, piece_bytes):
+            yield text.read(at, piece_bytes)
+    finally:
+        text.close()
+
+
+def _is_plain_gzip(path: str) -> bool:
+    source = PreadSource(path)
+    head = source.read(0, min(_HEADER_BYTES, source.n_bytes))
+    source.close()
+    return head.startswith(_GZIP_MAGIC) and not _is_block_header(head)
+
+
+def _inflate_piece(file: gzip.GzipFile, n_bytes: int, path: str) -> bytes:
+    try:
+        return file.read(n_bytes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged_gzip(path, error) from error
 
 
 class PreadSource:
@@ -135,11 +181,7 @@ class GzipText:
         try:
             self._text = gzip.decompress(source.read(0, source.n_bytes))
         except (OSError, EOFError, zlib.error) as error:
-            raise InvalidDataError(
-                f"damaged gzip file: {error}",
-                path=self.path,
-                hint="Fetch or compress the file again (bgzip is faster to open).",
-            ) from error
+            raise _damaged_gzip(self.path, error) from error
         finally:
             source.close()
         self.n_bytes = len(self._text)
@@ -306,6 +348,14 @@ def read_gzi(path: str, n_bytes: int) -> npt.NDArray[np.int64]:
             hint="Make it again: bgzip -r FILE.",
         )
     return starts.astype(np.int64)
+
+
+def _damaged_gzip(path: str, error: Exception) -> InvalidDataError:
+    return InvalidDataError(
+        f"damaged gzip file: {error}",
+        path=path,
+        hint="Fetch or compress the file again (bgzip is faster to open).",
+    )
 
 
 def _is_block_header(head: bytes) -> bool:

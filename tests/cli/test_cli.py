@@ -20,8 +20,11 @@ from tests.helpers.shared import REPOSITORY
 
 COMMANDS = (
     "info",
+    "check",
     "doctor",
     "regions",
+    "show",
+    "profile",
     "demo",
     "download-example-data",
     "make-example-data",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError
+from bigwig_loader.formats import bed
 from bigwig_loader.formats.bed import read_bed
+from tests.formats.test_fasta import bgzip
 from tests.helpers.shared import SHARED, shared_data
 
 TRUTH = sorted(
@@ -220,6 +223,152 @@ def test_written_regions_read_back(regions: list[tuple[str, int, int, str]]) -> 
     assert rows(frame) == [[c, s, s + n] for c, s, n, _ in regions]
     assert frame["strand"].tolist() == [strand for *_, strand in regions]
     assert frame["score"].tolist() == [n for _, _, n, _ in regions]
+
+
+# ---------------------------------------------------------------------- pieces and columns ----
+
+REGION_LINES = st.lists(
+    st.sampled_from(
+        [
+            "chr1\t0\t10\ta\t1\t+\t1\t2\t3\t5",
+            "chr22 7 9 b . - 1 2 -1 -1",
+            "chr1\t3\t3\tnaïve\t2.5\t.\t0\t0\t0\t0",
+            "# comment",
+            "",
+            "track name=x",
+            "browser position chr1",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(
+    lines=REGION_LINES,
+    newline=st.sampled_from(["\n", "\r\n"]),
+    ends=st.sampled_from(["", "\n"]),
+    piece_bytes=st.integers(1, 60),
+    bad=st.none() | st.sampled_from(["chr1\t1", "chr1\tx\t5\ta\t1\t+\t1\t2\t3\t5"]),
+)
+def test_pieces_do_not_show(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    newline: str,
+    ends: str,
+    piece_bytes: int,
+    bad: str | None,
+) -> None:
+    text = newline.join([*lines, *([] if bad is None else [bad])]) + ends
+    raw = text.encode("utf-8-sig")
+    plain = tmp_path_factory.getbasetemp() / "pieces.bed"
+    plain.write_bytes(raw)
+    zipped = plain.with_name("pieces.bed.gz")
+    zipped.write_bytes(gzip.compress(raw))
+    blocks = plain.with_name("pieces.bed.bgz")
+    blocks.write_bytes(bgzip(raw, 40)[0])
+    with pytest.MonkeyPatch.context() as patch:
+        if bad is None:
+            expected = read_bed(io.BytesIO(raw))
+            patch.setattr(bed, "_PIECE_BYTES", piece_bytes)
+            for source in (io.BytesIO(raw), plain, zipped, blocks):
+                pd.testing.assert_frame_equal(read_bed(source), expected)
+            return
+        with pytest.raises(InvalidDataError) as whole:
+            read_bed(plain)
+        patch.setattr(bed, "_PIECE_BYTES", piece_bytes)
+        for path in (plain, zipped, blocks):
+            with pytest.raises(InvalidDataError) as caught:
+                read_bed(path)
+            assert (caught.value.field, caught.value.got) == (whole.value.field, whole.value.got)
+
+
+def test_a_track_line_in_a_later_piece_still_says_what_the_file_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = "\t".join(PEAK.split("\t")[:9]) + "\n"
+    text = line * 3 + "track type=broadPeak\n" + line
+    monkeypatch.setattr(bed, "_PIECE_BYTES", 16)
+    frame = read_bed(io.StringIO(text))
+    assert frame.columns.tolist()[6:] == ["signalValue", "pValue", "qValue"]
+    assert frame["qValue"].tolist() == [2e-3] * 4
+
+
+@pytest.mark.parametrize("piece_bytes", [8, 1 << 20])
+def test_not_text_in_a_later_piece(monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
+    monkeypatch.setattr(bed, "_PIECE_BYTES", piece_bytes)
+    with pytest.raises(InvalidDataError, match="not a text file") as caught:
+        read_bed(io.BytesIO(b"chr1\t1\t2\n" * 5 + b"chr\xff\t1\t2\n"))
+    assert (caught.value.offset, caught.value.field) == (48, "line 6")
+
+
+def test_damaged_gzip_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.bed.gz"
+    path.write_bytes(gzip.compress(b"chr1\t1\t2\n" * 1000)[:-9])
+    with pytest.raises(InvalidDataError, match="damaged gzip file"):
+        read_bed(path)
+
+
+def test_only_the_columns_asked_for_are_built_and_checked() -> None:
+    text = PEAK.replace("\t5\t.\t", "\tnot a number\tplus\t") + PEAK.replace("\t50\n", "\t-1\n")
+    frame = read_bed(io.StringIO(text), columns=("summit", "chrom", "start"))
+    assert frame.columns.tolist() == ["summit", "chrom", "start"]
+    assert frame["summit"].tolist() == [150, pd.NA]
+    with pytest.raises(InvalidDataError, match="score"):
+        read_bed(io.StringIO(text), columns=("chrom", "start", "end", "score"))
+    with pytest.raises(InvalidDataError, match="end >= the start"):
+        read_bed(io.StringIO("chr1\t5\t4\n"), columns=("chrom",))
+
+
+def test_columns_by_position_of_a_wider_file() -> None:
+    text = PEAK.replace("\n", "\textra\tmore\n") + PEAK.replace("\n", "\tragged\n")
+    wanted = ("chrom", "start", "end", "summit")
+    frame = read_bed(io.StringIO(text), n_columns=10, columns=wanted)
+    assert frame.to_numpy(dtype=object).tolist() == [["chr1", 100, 200, 150]] * 2
+
+
+def test_bed12_has_no_summit_and_its_first_columns_are_read() -> None:
+    text = "chr1\t1\t9\tx y\t3.5\t-\t1\t9\t0\t1\t8,\t0,\n" * 2
+    assert (
+        read_bed(io.StringIO(text), columns=("name", "strand")).to_numpy().tolist()
+        == [["x y", "-"]] * 2
+    )
+    with pytest.raises(InvalidDataError, match="a column 'summit', which is column 10; got 12"):
+        read_bed(io.StringIO(text), columns=("chrom", "summit"))
+
+
+def test_columns_of_a_file_without_regions_and_of_a_frame() -> None:
+    frame = read_bed(io.StringIO("#\n"), columns=("summit", "end", "strand"))
+    assert frame.dtypes.astype(str).to_dict() == {
+        "summit": "Int64",
+        "end": "int64",
+        "strand": "str",
+    }
+    given_frame = pd.DataFrame({"chrom": ["a"], "start": [1], "x": [2.5], "end": [3]})
+    assert read_bed(given_frame, columns=("x", "end")).to_numpy().tolist() == [[2.5, 3.0]]
+    with pytest.raises(InvalidInputError, match="expected a column 'summit'; got the columns"):
+        read_bed(given_frame, columns=("summit",))
+
+
+@pytest.mark.parametrize("columns", [(), ("chrom", "chrom"), ("chrom", "peak"), (3,), "chroms"])
+def test_columns_that_no_file_has(columns: Any) -> None:
+    with pytest.raises(InvalidInputError, match="argument columns"):
+        read_bed(io.StringIO(PEAK), columns=columns)
+
+
+def test_memory_is_that_of_the_result_and_of_a_piece(tmp_path: Path) -> None:
+    path = tmp_path / "x.narrowPeak"
+    path.write_text(
+        "".join(f"chr{i % 5}\t{i}\t{i + 9}\tp{i}\t0\t.\t1\t2\t3\t4\n" for i in range(100_000))
+    )
+    tracemalloc.start()
+    try:
+        frame = read_bed(path, n_columns=3)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(frame) == 100_000
+    assert peak - now < 20e6  # all lines at once: 40 MB
+    assert now < 4e6  # 24 bytes a row; with a string of its own for each, 70
 
 
 # ------------------------------------------------------------------------------------ frames ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -10,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError
-from bigwig_loader.formats import fasta as fasta_module
-from bigwig_loader.formats.genome import Genome, pack_bases
+from bigwig_loader.formats import genome as genome_module
+from bigwig_loader.formats import packed as packed_module
+from bigwig_loader.formats.fasta import FastaFile
+from bigwig_loader.formats.genome import Genome
+from bigwig_loader.formats.packed import PackedContig, pack_bases
+from tests.formats.test_fasta import bgzip
 from tests.helpers.shared import SHARED, shared_data
 from tests.oracles import sequence as oracle
 
@@ -80,28 +86,233 @@ def test_sequence_must_lie_inside(start: int, end: int) -> None:
         Genome.from_arrays({"c": "GATTACA"}).sequence("c", start, end)
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """The ranges that were read since the test began."""
+    seen: list[tuple[str, int, int]] = []
+    read = FastaFile.read
+
+    def counted(
+        self: FastaFile, name: str, start: int, end: int, table: bytes | None = None
+    ) -> bytes:
+        seen.append((name, start, end))
+        return read(self, name, start, end, table)
+
+    monkeypatch.setattr(FastaFile, "read", counted)
+    return seen
+
+
 def test_contigs_are_loaded_when_asked_for_and_once(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, reads: list[tuple[str, int, int]]
 ) -> None:
-    reads: list[str] = []
-    pieces = fasta_module.FastaFile.pieces
-
-    def counted(self: fasta_module.FastaFile, name: str) -> object:
-        reads.append(name)
-        return pieces(self, name)
-
-    monkeypatch.setattr(fasta_module.FastaFile, "pieces", counted)
     genome = Genome(path)
     assert genome.contigs == {"a": 13, "b": 7, "empty": 0}
     assert (genome.nbytes, genome.nbytes_total) == (0, 11)
     assert genome.sequence("b", 0, 7) == "GATTACA"
-    assert (genome.nbytes, reads) == (4, ["b"])
+    assert (genome.nbytes, reads) == (4, [("b", 0, 7)])
     with ThreadPoolExecutor(8) as pool:
         arrays = list(pool.map(genome.packed, ["a", "b"] * 20))
     assert len({id(array) for array in arrays}) == 2
     assert genome.load() is genome
-    assert (genome.nbytes, sorted(reads)) == (11, ["a", "b", "empty"])
+    assert (genome.nbytes, sorted(reads)) == (11, [("a", 0, 13), ("b", 0, 7)])
     assert not genome.packed("a").flags.writeable
+    assert genome.packed("empty").size == 0
+
+
+# ------------------------------------------------------------------------------------- pages ----
+
+PAGE = 6  # bases, in tests that set it
+
+
+@contextlib.contextmanager
+def pages_of_six_bases() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_module, "PAGE_BP", PAGE)
+        patch.setattr(genome_module, "_PAGES_PER_READ", 3)
+        yield
+
+
+@pytest.fixture
+def small_pages() -> Iterator[None]:
+    with pages_of_six_bases():
+        yield
+
+
+def fasta_text(sequence: str, line_bases: int, newline: str = "\n") -> bytes:
+    lines = [sequence[i : i + line_bases] for i in range(0, len(sequence), line_bases)]
+    return newline.join([">before", "ACGT", ">c", *lines, ">after", "TTT", ""]).encode()
+
+
+def pages_of(start: int, end: int, length: int) -> set[int]:
+    """Pages that hold a base of [start, end): one base at a time."""
+    return {p // PAGE for p in range(max(start, 0), min(end, length))}
+
+
+@pages_of_six_bases()
+@given(
+    sequence=st.text(LETTERS, min_size=1, max_size=90),
+    line_bases=st.integers(1, 20),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    kind=st.sampled_from(["plain", "bgzip"]),
+    windows=st.lists(st.lists(st.tuples(st.integers(-20, 110), st.integers(-2, 40)), max_size=4)),
+    one_by_one=st.booleans(),
+)
+def test_pages_in_any_order_are_the_whole_contig(
+    tmp_path_factory: pytest.TempPathFactory,
+    sequence: str,
+    line_bases: int,
+    newline: str,
+    kind: str,
+    windows: list[list[tuple[int, int]]],
+    one_by_one: bool,
+) -> None:
+    text = fasta_text(sequence, line_bases, newline)
+    path = tmp_path_factory.getbasetemp() / "pages.fa"
+    path.write_bytes(text if kind == "plain" else bgzip(text, 50)[0])
+    expected, length = oracle.pack(sequence), len(sequence)
+    genome = Genome(path)
+    wanted: set[int] = set()
+    for batch in windows:
+        starts = np.array([start for start, _ in batch], dtype=np.int64)
+        ends = starts + np.array([width for _, width in batch], dtype=np.int64)
+        if one_by_one:
+            for start, end in zip(starts, ends, strict=True):
+                packed = genome.ensure("c", int(start), int(end))
+        if not one_by_one or not batch:
+            packed = genome.ensure_many("c", starts, ends)
+        wanted.update(*(pages_of(s, e, length) for s, e in zip(starts, ends, strict=True)))
+        for page in wanted:
+            half = slice(page * PAGE // 2, (page + 1) * PAGE // 2)
+            np.testing.assert_array_equal(packed[half], expected[half])
+        n_bytes = sum(len(expected[p * PAGE // 2 : (p + 1) * PAGE // 2]) for p in wanted)
+        assert genome.nbytes == n_bytes
+        assert packed is genome.ensure("c", 0, 0)
+    np.testing.assert_array_equal(genome.packed("c"), expected)
+    assert genome.sequence("c", 0, length) == Genome.from_arrays({"c": sequence}).sequence(
+        "c", 0, length
+    )
+
+
+def test_a_page_is_read_once_and_neighbours_together(
+    small_pages: None, tmp_path: Path, reads: list[tuple[str, int, int]]
+) -> None:
+    path = tmp_path / "x.fa"
+    path.write_bytes(fasta_text("ACGTN" * 10, 7))
+    genome = Genome(path)
+    genome.ensure_many("c", np.array([20, 1, 14]), np.array([22, 3, 20]))
+    assert reads == [("c", 0, 6), ("c", 12, 24)]
+    genome.ensure_many("c", np.array([13, 2]), np.array([23, 5]))
+    genome.ensure("c", -5, 6)
+    genome.ensure("c", 50, 90)
+    genome.sequence("c", 14, 20)
+    assert len(reads) == 2
+    genome.packed("c")
+    assert reads[2:] == [("c", 6, 12), ("c", 24, 42), ("c", 42, 50)]
+    assert genome.load().nbytes == genome.nbytes_total == len(oracle.pack("ACGTN" * 10)) + 4
+
+
+def test_what_has_no_random_access_is_loaded_whole(
+    small_pages: None, tmp_path: Path, reads: list[tuple[str, int, int]]
+) -> None:
+    sequence = "ACGTNRYK" * 5
+    irregular = tmp_path / "x.fa"
+    irregular.write_bytes(f">c\n{sequence[:5]}\n\n{sequence[5:]}\n>d\nAC\n".encode())
+    zipped = tmp_path / "x.fa.gz"
+    zipped.write_bytes(gzip.compress(irregular.read_bytes()))
+    for path, n_bytes in ((irregular, 20), (zipped, 21)):
+        genome = Genome(path)
+        np.testing.assert_array_equal(genome.ensure("c", 3, 4), oracle.pack(sequence))
+        assert genome.nbytes == n_bytes
+    assert reads == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"GGGG", b"G GG", "6 bases"),
+        (b"GGGG\nCC", b"GG\nGGCC", "lines of 4 bases"),
+        (b"\nCCCC", b"C\nCCC", "lines of 4 bases"),
+        (b"CCCC", b">ccc", "lines of 4 bases"),
+    ],
+)
+def test_text_that_changed_is_found_in_the_page_that_is_read(
+    small_pages: None, tmp_path: Path, old: bytes, new: bytes, expected: str
+) -> None:
+    path = tmp_path / "x.fa"
+    text = b">c\nAAAA\nAAAA\nAAAA\nGGGG\nCCCC\nTTTT\nTTTT\n"
+    path.write_bytes(text)
+    genome = Genome(path)
+    path.write_bytes(text.replace(old, new))
+    assert genome.sequence("c", 2, 5) == "AAA"
+    for _ in range(2):
+        with pytest.raises(InvalidDataError, match=r"does not hold the bases.*stale") as caught:
+            genome.ensure_many("c", np.array([12]), np.array([18]))
+        assert (caught.value.offset, caught.value.expected) == (18, expected)
+    path.write_bytes(text)
+    assert genome.sequence("c", 10, 22) == "AAGGGGCCCCTT"
+
+
+def test_threads_load_pages_together(small_pages: None, tmp_path: Path) -> None:
+    sequence = "ACGTTGCANRYKACC" * 200
+    path = tmp_path / "x.fa"
+    path.write_bytes(fasta_text(sequence, 61))
+    expected = Genome.from_arrays({"c": sequence})
+    for seed in range(5):
+        genome = Genome(path)
+        starts = np.random.default_rng(seed).permutation(len(sequence) - 40)[:400].tolist()
+
+        def read(start: int, genome: Genome = genome) -> str:
+            return genome.sequence("c", start, start + 40)
+
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(read, starts))
+        assert got == [expected.sequence("c", s, s + 40) for s in starts]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_processes_load_pages_of_their_own(small_pages: None, tmp_path: Path) -> None:
+    sequence = "ACGTTGCANRYKACC" * 20
+    path = tmp_path / "x.fa"
+    path.write_bytes(fasta_text(sequence, 61))
+    genome = Genome(path)
+    before = genome.sequence("c", 100, 150)
+    children = []
+    for start in (0, 90, 200):
+        child = os.fork()
+        if child == 0:
+            same = genome.sequence("c", start, start + 90) == sequence[start : start + 90]
+            os._exit(0 if same and genome.sequence("c", 100, 150) == before else 1)
+        children.append(child)
+    assert genome.sequence("c", 0, 300) == sequence
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_pages_that_are_not_loaded_take_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    contig = PackedContig(200_000_000)
+    before = resident()
+    pages = range(0, 200_000_000 // packed_module.PAGE_BP, 2**22 // packed_module.PAGE_BP)
+    for page in pages:  # one in every 2 MiB
+        contig.put(page, bytes([5]) * packed_module.PAGE_BP)
+    assert contig.nbytes == len(pages) * packed_module.PAGE_BP // 2
+    assert resident() - before < 10 * contig.nbytes < contig.bases.nbytes / 10
+
+
+@pytest.mark.parametrize("name", ["hg38_chr1/hg38_chr1_10M.fa.gz", "yeast/sacCer3.fa.gz"])
+def test_windows_of_a_real_bgzip_genome(name: str) -> None:
+    path = shared_data("sets", *name.split("/"))
+    whole, paged = Genome(path).load(), Genome(path)
+    rng = np.random.default_rng(3)
+    for contig, length in paged.contigs.items():
+        starts = rng.integers(-2000, length, 12)
+        paged.ensure_many(contig, starts, starts + 2114)
+        for start in np.clip(starts, 0, length):
+            end = min(int(start) + 2114, length)
+            assert paged.sequence(contig, start, end) == whole.sequence(contig, start, end)
+    assert paged.nbytes < whole.nbytes
 
 
 def test_load_takes_names_and_draws_progress(
@@ -175,7 +386,7 @@ def test_forked_process_does_not_inherit_a_held_lock(path: Path) -> None:
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with genome._lock:
+        with genome._locks[os.getpid()]:
             held.set()
             done.wait(30)
 
