@@ -52,6 +52,7 @@ class Stream(IntEnum):
     STRAND = 4
     CHOICE = 5
     NEGATIVE = 6
+    MIXTURE = 7
 
 
 def new_seed() -> int:
@@ -164,7 +165,13 @@ def random_u64(
 
 
 def random_below(
-    n: int, seed: int, epoch: int, index: npt.ArrayLike, *, stream: Stream, lane: int = 0
+    n: npt.ArrayLike,
+    seed: int,
+    epoch: int,
+    index: npt.ArrayLike,
+    *,
+    stream: Stream,
+    lane: int = 0,
 ) -> npt.NDArray[np.int64]:
     """Unbiased integers in [0, n), one for each index.
 
@@ -174,8 +181,8 @@ def random_below(
 
     Parameters
     ----------
-    n : int
-        In [1, 2**63).
+    n : int or (n_index,) int64
+        In [1, 2**63); one bound for all, or one for each index.
     seed, epoch, index, stream, lane
         As for `random_u64`.
 
@@ -183,16 +190,21 @@ def random_below(
     -------
     (n_index,) int64
     """
-    if not 1 <= n < 1 << 63:
-        raise InvalidInputError(f"random bound: expected an int in [1, 2**63); got {n}")
     indices = np.atleast_1d(np.asarray(index, np.uint64))
+    bounds = np.atleast_1d(np.asarray(n))
+    wrong = (bounds < 1) | (bounds > (1 << 63) - 1)
+    if wrong.any():
+        raise InvalidInputError(
+            f"random bound: expected an int in [1, 2**63); got {bounds[wrong][0]}"
+        )
+    bound = np.broadcast_to(bounds.astype(np.uint64), indices.shape)
     result = np.empty(len(indices), np.int64)
     pending = np.arange(len(indices))
-    first_fair = np.uint64((1 << 64) % n)
+    first_fair = (~bound + np.uint64(1)) % bound  # 2**64 % n, in 64 bits
     for redraw in range(MAX_REDRAWS):
         words = random_u64(seed, epoch, indices[pending], stream=stream, lane=lane, redraw=redraw)
-        high, low = multiply_u64(words, n)
-        fair = low >= first_fair
+        high, low = multiply_u64(words, bound[pending])
+        fair = low >= first_fair[pending]
         result[pending[fair]] = high[fair].astype(np.int64)
         pending = pending[~fair]
         if not len(pending):
@@ -200,20 +212,21 @@ def random_below(
     raise AssertionError("unreachable: 256 rejections in a row, each less likely than not")
 
 
-def multiply_u64(x: U64, n: int) -> tuple[U64, U64]:
+def multiply_u64(x: U64, n: int | U64) -> tuple[U64, U64]:
     """High and low 64 bits of the 128-bit products ``x * n``.
 
     Parameters
     ----------
     x : (k,) uint64
-    n : int
+    n : int or (k,) uint64
         In [0, 2**64).
 
     Returns
     -------
     high, low : (k,) uint64
     """
-    n_low, n_high = np.uint64(n & 0xFFFFFFFF), np.uint64(n >> 32)
+    factor = np.asarray(n, np.uint64)
+    n_low, n_high = factor & MASK_32, factor >> SHIFT_32
     x_low, x_high = x & MASK_32, x >> SHIFT_32
     low_low, high_low = x_low * n_low, x_high * n_low
     low_high, high_high = x_low * n_high, x_high * n_high

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.errors import InvalidInputError
-from bigwig_loader.sampling.rng import Stream, check_seed, random_subset
+from bigwig_loader.sampling.rng import Stream, check_seed, random_subset, random_u64
 
 TrackIndices = npt.NDArray[np.int64]
 
@@ -47,11 +47,16 @@ class RandomTracks:
         Tracks per batch, in [1, n_tracks].
     seed : int
         The subset is a pure function of (seed, epoch, index of the batch).
+    groups : sequence of sequence of int
+        Tracks that are taken together or not at all. Groups and the tracks in none are gone
+        through in random order; one is taken if it fits and what comes after can fill the rest.
     """
 
     varies = True
 
-    def __init__(self, n_tracks: int, size: int, seed: int) -> None:
+    def __init__(
+        self, n_tracks: int, size: int, seed: int, groups: Sequence[Sequence[int]] = ()
+    ) -> None:
         if not 1 <= size <= n_tracks:
             raise InvalidInputError(
                 f"argument sub_sample_tracks: expected 1 to {n_tracks}, the number of tracks; "
@@ -60,14 +65,46 @@ class RandomTracks:
         self.n_tracks = n_tracks
         self.size = size
         self.seed = check_seed(seed)
+        grouped = {track for group in groups for track in group}
+        alone = [(track,) for track in range(n_tracks) if track not in grouped]
+        self._units = sorted([*map(tuple, groups), *alone], key=min) if grouped else []
+        if grouped and not _sums([len(unit) for unit in self._units])[0] >> size & 1:
+            raise InvalidInputError(
+                "argument sub_sample_tracks: expected a number that whole groups of track_groups "
+                f"and the tracks in none can add up to; got {size}, with groups of "
+                f"{sorted({len(group) for group in groups})} and {len(alone)} tracks in none"
+            )
 
     def tracks(self, epoch: int, first: int, step: int) -> Iterator[TrackIndices | None]:
         batch = first
         while True:
-            yield random_subset(
-                self.n_tracks, self.size, self.seed, epoch, batch, stream=Stream.TRACKS
-            )
+            if self._units:
+                yield self._whole_units(epoch, batch)
+            else:
+                yield random_subset(
+                    self.n_tracks, self.size, self.seed, epoch, batch, stream=Stream.TRACKS
+                )
             batch += step
+
+    def _whole_units(self, epoch: int, batch: int) -> TrackIndices:
+        lanes = np.arange(len(self._units))
+        keys = random_u64(self.seed, epoch, batch, stream=Stream.TRACKS, lane=lanes)
+        units = [self._units[i] for i in np.argsort(keys, kind="stable").tolist()]
+        possible = _sums([len(unit) for unit in units])
+        taken: list[int] = []
+        for unit, after in zip(units, possible[1:], strict=True):
+            left = self.size - len(taken) - len(unit)
+            if left >= 0 and after >> left & 1:
+                taken += unit
+        return np.array(sorted(taken), np.int64)
+
+
+def _sums(sizes: list[int]) -> list[int]:
+    """For each i in 0..n, which sums some of ``sizes[i:]`` make; bit s stands for the sum s."""
+    possible = [1]
+    for size in reversed(sizes):
+        possible.append(possible[-1] | possible[-1] << size)
+    return possible[::-1]
 
 
 class ListedTracks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.sampling import Regions
+from tests.helpers.samplers import made_regions
+from tests.helpers.shared import shared_data
 from tests.oracles.sampling import bases_of_regions
 
 Region = tuple[str, int, int]
@@ -112,3 +116,73 @@ def test_regions_have_to_lie_within_the_contigs() -> None:
         regions.check_within({"chr1": 100, "chr2": 100}, "here")
     with pytest.raises(NotFoundError, match=r"'chr2' in here.*chr20"):
         regions.check_within({"chr1": 100, "chr20": 100}, "here")
+
+
+# ----------------------------------------------------------------------- strands and weights ----
+
+
+def test_strands_of_a_bed_file(tmp_path: Any) -> None:
+    path = tmp_path / "regions.bed"
+    path.write_text("".join(f"chr1\t0\t9\tn\t0\t{strand}\n" for strand in "+-.*"))
+    assert Regions.read(path).strand.tolist() == [1, -1, 0, 0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "janggu__region_w_strand.bed",
+        "pyGenomeTracks__dm3_genes.bed6.gz",
+        "bedtools2__strand_with_star.a.bed",
+        "bedtools2__mixedStrands.bed",
+        "gimmemotifs__narrowpeak.example1.narrowpeak",
+        "nucleus__5col.bed",
+    ],
+)
+def test_strands_of_real_files(name: str) -> None:
+    """Against the sixth field of every line, where there is one."""
+    path = shared_data("bed", name)
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if name.endswith(".gz") else raw).decode()
+    fields = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
+    regions = Regions.read(path)
+    if len(fields[0]) < 6:
+        assert regions.strand is None
+        return
+    assert regions.strand is not None
+    assert regions.strand.tolist() == [{"+": 1, "-": -1}.get(f[5], 0) for f in fields]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [(["+", "-", None], [1, -1, 0]), ([1, -1, 0], [1, -1, 0]), ([1.0, -1.0, None], [1, -1, 0])],
+)
+def test_strands_of_a_frame(column: list[Any], expected: list[int]) -> None:
+    frame = pd.DataFrame({"chrom": "a", "start": [0, 1, 2], "end": 9, "strand": column})
+    regions = Regions.read(frame)
+    assert regions.strand is not None
+    assert regions.strand.dtype == np.int8
+    assert regions.strand.tolist() == expected
+    assert regions.take(np.array([1])).strand.tolist() == expected[1:2]  # type: ignore[union-attr]
+    assert regions.minus(np.array([1, 0])).tolist() == [True, False]
+
+
+def test_wrong_strands_and_weights_are_refused() -> None:
+    frame = pd.DataFrame(
+        {"chrom": "a", "start": [0, 1], "end": 9, "strand": ["+", "forward"], "w": ["1", "x"]}
+    )
+    with pytest.raises(InvalidInputError, match=r"row 1, column 'strand': expected .* 'forward'"):
+        Regions.read(frame)
+    with pytest.raises(InvalidInputError, match="numbers in column 'w'"):
+        Regions.read(frame.drop(columns="strand"), weight="w")
+    with pytest.raises(InvalidInputError, match=r"row 0, column 'w'.*missing"):
+        Regions.read(frame.drop(columns="strand").assign(w=[None, 1]), weight="w")
+    one = np.zeros(1, np.int64)
+    with pytest.raises(InvalidInputError, match="one weight for each of 1 regions"):
+        Regions(("a",), one.astype(np.int32), one, one + 1, weight=np.zeros(2))
+
+
+def test_regions_without_strands_or_weights_have_none() -> None:
+    regions = made_regions(3)
+    assert regions.strand is None
+    assert regions.weight is None
+    assert not regions.minus(np.arange(3)).any()

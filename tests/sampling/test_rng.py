@@ -143,6 +143,17 @@ def test_every_result_has_the_same_number_of_words(n: int, data: st.DataObject) 
     assert not script
 
 
+@given(st.lists(st.integers(1, 2**63 - 1), min_size=1, max_size=20), st.integers(0, 2**64 - 1))
+def test_every_index_may_have_a_bound_of_its_own(bounds: list[int], seed: int) -> None:
+    indices = np.arange(len(bounds)) + 5
+    together = random_below(np.array(bounds), seed, 1, indices, stream=Stream.POSITION)
+    apart = [
+        int(random_below(n, seed, 1, i, stream=Stream.POSITION)[0])
+        for n, i in zip(bounds, indices, strict=True)
+    ]
+    assert together.tolist() == apart
+
+
 @given(st.integers(1, 2**63 - 1), st.integers(0, 2**64 - 1))
 def test_results_are_below_the_bound(n: int, seed: int) -> None:
     drawn = random_below(n, seed, 0, np.arange(50), stream=Stream.POSITION)
@@ -196,8 +207,10 @@ def test_bad_epochs_are_refused(bad: object) -> None:
 
 @pytest.mark.parametrize("bad", [0, -5, 2**63])
 def test_bad_bounds_are_refused(bad: int) -> None:
-    with pytest.raises(InvalidInputError, match="bound"):
+    with pytest.raises(InvalidInputError, match=f"bound.*got {bad}"):
         random_below(bad, 0, 0, 0, stream=Stream.POSITION)
+    with pytest.raises(InvalidInputError, match=f"bound.*got {bad}"):
+        random_below(np.array([1, bad], object), 0, 0, [0, 1], stream=Stream.POSITION)
 
 
 def test_too_many_lanes_are_refused() -> None:
