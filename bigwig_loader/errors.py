@@ -119,6 +119,13 @@ class NotFoundError(BigWigLoaderError, LookupError):
         return cls(f"unknown {kind} {str(name)!r} in {where}; {listed}")
 
 
+class UnknownContigError(NotFoundError, InvalidInputError):
+    """Loci lie on contigs that the sequences lack: a name not found, and a call that is wrong.
+
+    The peers raise ValueError here, so this is one too.
+    """
+
+
 def strip_chr(name: str) -> str:
     """Name without a leading ``chr``, in lower case: what two spellings of a contig share."""
     lower = name.lower()

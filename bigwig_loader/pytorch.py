@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bigwig_loader.assemble.batch import Batch
 from bigwig_loader.dataset.bigwig import BigWigDataset
 from bigwig_loader.dataset.iterator import as_tuple
 from bigwig_loader.dataset.options import SequenceEncoder
+from bigwig_loader.dataset.state import DrawnSeed
+from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.plan.targets import Target
+from bigwig_loader.sampling.ranks import Shard, Uneven
+from bigwig_loader.sampling.rng import new_seed
 from bigwig_loader.sampling.sampler import Sampler
 from bigwig_loader.types import DtypeName, PathLike
 
@@ -58,8 +64,12 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     Parameters
     ----------
-    regions_of_interest, collection, ..., prefetch
-        All parameters are those of `BigWigDataset`.
+    regions_of_interest, collection, ..., cache_bytes
+        All parameters are those of `BigWigDataset`. Without `rank` and `world_size`, they are
+        those of `torch.distributed` where it is initialised, now or when the first epoch begins,
+        and of the environment (RANK, WORLD_SIZE) elsewhere. With several processes and no `seed`,
+        rank 0 draws one and sends it to the others; all of them have to make the data set then,
+        after ``init_process_group``.
 
     Attributes
     ----------
@@ -73,8 +83,9 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     In worker processes an epoch begins at its beginning: each pass over the loader is the next
     epoch, also after a loop that was left early. The main process cannot see how many batches a
-    loader with workers has delivered, so `state_dict` has to be told. Workers that are forked
-    share the genome's memory if it was loaded before: ``dataset.dataset.genome.load()``.
+    loader with workers has delivered, so `state_dict` has to be told; nor can it see what they
+    measured, so `stats` wants ``num_workers=0``. Workers that are forked share the genome's memory
+    if it was loaded before: ``dataset.dataset.genome.load()``.
     """
 
     def __init__(
@@ -109,8 +120,23 @@ class PytorchBigWigDataset(IterableDataset[Any]):
         shuffle: bool = True,
         drop_last: bool = True,
         prefetch: int = 2,
+        reverse_complement: bool = False,
+        max_jitter: int = 0,
+        use_strand: bool = False,
+        track_groups: Sequence[Sequence[int | str]] | None = None,
+        targets: Target | Mapping[str, Target] | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        uneven: Uneven = "pad",
+        cache_bytes: int = 0,
     ) -> None:
         super().__init__()
+        self._rank_given = rank is not None or world_size is not None
+        if not self._rank_given and is_distributed():
+            shard = find_shard()
+            rank, world_size = shard.rank, shard.world_size
+        if seed is None and is_distributed() and world_size != 1:
+            seed = shared_seed()
         self.dataset = BigWigDataset(
             regions_of_interest=regions_of_interest,
             collection=collection,
@@ -142,9 +168,21 @@ class PytorchBigWigDataset(IterableDataset[Any]):
             shuffle=shuffle,
             drop_last=drop_last,
             prefetch=prefetch,
+            reverse_complement=reverse_complement,
+            max_jitter=max_jitter,
+            use_strand=use_strand,
+            track_groups=track_groups,
+            targets=targets,
+            rank=rank,
+            world_size=world_size,
+            uneven=uneven,
+            cache_bytes=cache_bytes,
         )
         self._as_objects = return_batch_objects
         self._passes = _WorkerPasses()
+        # In a worker process: epoch and number of its next batch, and those of a loaded state.
+        self._place: tuple[int, int] | None = None
+        self._loaded: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """Batches per epoch, of all workers together; TypeError where that is unknown."""
@@ -153,16 +191,36 @@ class PytorchBigWigDataset(IterableDataset[Any]):
     @property
     def epoch(self) -> int:
         """The current epoch; with workers, the one that was begun last."""
-        return self.dataset.epoch + max(self._passes.n_begun() - 1, 0)
+        return self._passes.epoch_begun() if self._passes.n_begun() else self.dataset.epoch
 
     def __iter__(self) -> Iterator[Any]:
         """The next epoch, or the rest of a saved one; in a worker process, its share of that."""
+        self._find_rank()
         worker = get_worker_info()
         if worker is None:
             return self._deliver_here()
         epoch, batch = self._passes.begin(worker.id, worker.num_workers)
-        batches = self.dataset.batches(epoch, batch + worker.id, worker.num_workers)
-        return (self._convert(batch) for batch in batches)
+        self._place = self._loaded or (epoch, batch + worker.id)
+        self._loaded = None
+        return self._deliver_share(*self._place, worker.num_workers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Into a spawned worker process, which knows nothing of torch.distributed.
+        self._find_rank()
+        return self.__dict__
+
+    def _find_rank(self) -> None:
+        """Take up a rank that torch.distributed has got since the data set was made."""
+        if not self._rank_given and is_distributed():
+            shard = find_shard()
+            self.dataset.set_rank(shard.rank, shard.world_size)
+
+    def stats(self) -> LoaderStats:
+        """What making batches took in this process; see `BigWigDataset.stats`.
+
+        Worker processes measure for themselves, and what they did cannot be seen from here.
+        """
+        return self.dataset.stats()
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; workers (persistent ones too) in their next pass."""
@@ -171,6 +229,8 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     def state_dict(self, batch: int | None = None, epoch: int | None = None) -> dict[str, Any]:
         """Where the epoch stands; see `BigWigDataset.state_dict`.
+
+        In a worker process, where torchdata's `StatefulDataLoader` asks, where that worker stands.
 
         Parameters
         ----------
@@ -182,6 +242,8 @@ class PytorchBigWigDataset(IterableDataset[Any]):
             Where `batch` is given, its epoch; by default `epoch`.
         """
         state = self.dataset.state_dict()
+        if get_worker_info() is not None and self._place is not None:
+            return {**state, "epoch": self._place[0], "batch": self._place[1]}
         if batch is not None:
             return {**state, "epoch": self.epoch if epoch is None else epoch, "batch": int(batch)}
         if self._passes.n_begun():
@@ -194,7 +256,12 @@ class PytorchBigWigDataset(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the state was saved; see `BigWigDataset.load_state_dict`."""
         self.dataset.load_state_dict(state)
-        self._share_start()
+        worker = get_worker_info()
+        if worker is None:
+            self._share_start()
+        else:
+            self._loaded = (state["epoch"], state["batch"])
+            self._passes.resume(state["epoch"], worker.id, worker.num_workers)
 
     def _deliver_here(self) -> Iterator[Any]:
         if self._passes.n_begun():
@@ -205,6 +272,12 @@ class PytorchBigWigDataset(IterableDataset[Any]):
         finally:
             self._share_start()
 
+    def _deliver_share(self, epoch: int, first: int, n_workers: int) -> Iterator[Any]:
+        for batch in self.dataset.batches(epoch, first, n_workers):
+            first += n_workers
+            self._place = (epoch, first)
+            yield self._convert(batch)
+
     def _share_start(self) -> None:
         state = self.dataset.state_dict()
         self._passes.start_at(state["epoch"], state["batch"])
@@ -212,6 +285,32 @@ class PytorchBigWigDataset(IterableDataset[Any]):
     def _convert(self, batch: Batch) -> Any:
         tensors = TorchBatch(**batch.map_arrays(to_tensor))
         return tensors if self._as_objects else as_tuple(tensors)
+
+
+def is_distributed() -> bool:
+    """Whether this process is one of a group of `torch.distributed`."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def find_shard(rank: int | None = None, world_size: int | None = None) -> Shard:
+    """Which of how many processes this is.
+
+    Parameters
+    ----------
+    rank, world_size : int, optional
+        Both or neither. Without them, `torch.distributed` is asked where it is initialised, and
+        the environment (RANK, WORLD_SIZE) elsewhere.
+    """
+    if rank is None and world_size is None and is_distributed():
+        return Shard(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    return Shard.choose(rank, world_size)
+
+
+def shared_seed() -> DrawnSeed:
+    """A seed that rank 0 draws, on all ranks; every process of the group has to call this."""
+    drawn = [new_seed()]
+    torch.distributed.broadcast_object_list(drawn, src=0)
+    return DrawnSeed(drawn[0])
 
 
 class _WorkerPasses:
@@ -246,18 +345,35 @@ class _WorkerPasses:
         """Passes begun since `start_at`."""
         return int(self._begun.max())
 
+    def epoch_begun(self) -> int:
+        """The epoch of the pass that was begun last."""
+        return int(self._start[0]) + self.n_begun() - 1
+
     def begin(self, worker: int, n_workers: int) -> tuple[int, int]:
         """Epoch and first batch of a worker's next pass."""
-        if n_workers > MAX_WORKERS:
-            raise InvalidInputError(
-                f"num_workers: expected at most {MAX_WORKERS}; got {n_workers}. One process reads "
-                "with n_threads threads"
-            )
-        mine = n_workers * (n_workers - 1) // 2 + worker
+        mine = _first_counter(n_workers) + worker
         n_before = int(self._begun[mine])
         self._begun[mine] += 1
         epoch, batch = self._start.tolist()
         return epoch + n_before, batch if n_before == 0 else 0
+
+    def resume(self, epoch: int, worker: int, n_workers: int) -> None:
+        """Make a worker's next pass that of an epoch; all workers have to say the same."""
+        self._start[0], self._start[1] = epoch, 0
+        row = _first_counter(n_workers)
+        self._begun[:row] = 0
+        self._begun[row + n_workers :] = 0
+        self._begun[row + worker] = 0
+
+
+def _first_counter(n_workers: int) -> int:
+    """Where the row of counters for a number of workers begins."""
+    if n_workers > MAX_WORKERS:
+        raise InvalidInputError(
+            f"num_workers: expected at most {MAX_WORKERS}; got {n_workers}. One process reads "
+            "with n_threads threads"
+        )
+    return n_workers * (n_workers - 1) // 2
 
 
 def to_tensor(array: Any) -> Any:

@@ -307,3 +307,20 @@ def test_the_package_needs_no_torch() -> None:
         "assert 'pandas' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_stats_pass_through_and_point_to_workers(make: MakeDataset) -> None:
+    dataset = make()
+    assert "Worker processes" in str(dataset.stats())
+    load(dataset, 2)
+    assert dataset.stats().n_batches == 0
+    load(dataset)
+    assert dataset.stats().n_batches == N_BATCHES
+    assert dataset.stats() == dataset.dataset.stats()
+
+
+def test_strand_and_jitter_are_tensors(make: MakeDataset) -> None:
+    for batch in make(reverse_complement=True, max_jitter=4):
+        assert batch.reverse.dtype == torch.bool
+        assert batch.jitter.dtype == batch.regions.dtype == torch.int64
+        assert batch.jitter.abs().max() <= 4

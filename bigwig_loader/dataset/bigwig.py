@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bigwig_loader.assemble.batch import Batch
-from bigwig_loader.dataset.build import ExampleBuilder, read_regions
-from bigwig_loader.dataset.examples import plan_batches
-from bigwig_loader.dataset.iterator import BatchIterator
-from bigwig_loader.dataset.loader import Prefetcher
+from bigwig_loader.dataset.build import ExampleBuilder, TrackBuilder, read_regions
+from bigwig_loader.dataset.epochs import Epochs, check_shared_seed
 from bigwig_loader.dataset.options import (
     BatchOptions,
     LoadOptions,
     SamplingOptions,
     SequenceEncoder,
+    ShareOptions,
     SourceOptions,
     ValueOptions,
     WindowOptions,
 )
 from bigwig_loader.dataset.reader import BatchReader
-from bigwig_loader.dataset.sources import Sources, open_sources
-from bigwig_loader.dataset.state import Progress, check_state, digest, make_state
-from bigwig_loader.dataset.unknown import UnknownFilter
-from bigwig_loader.errors import InvalidInputError
-from bigwig_loader.sampling.rng import check_epoch, check_seed, new_seed
+from bigwig_loader.dataset.sources import choose_groups, open_sources, with_targets
+from bigwig_loader.dataset.state import (
+    DrawnSeed,
+    Progress,
+    option_fingerprint,
+    source_fingerprint,
+)
+from bigwig_loader.dataset.stats import Meter
+from bigwig_loader.dataset.unknown import unknown_filter
+from bigwig_loader.plan.targets import Target
+from bigwig_loader.sampling.ranks import Shard, Uneven
+from bigwig_loader.sampling.rng import check_seed, new_seed
 from bigwig_loader.sampling.sampler import Sampler
-from bigwig_loader.sampling.tracks import AllTracks, ListedTracks, RandomTracks, TrackSampler
 from bigwig_loader.types import DtypeName, PathLike
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from bigwig_loader.formats.genome import Genome
 
 
-class BigWigDataset:
+class BigWigDataset(Epochs):
     """Batches of one-hot sequence and signal from regions of the genome.
 
     An example is a window of `sequence_length` bp around a position. ``iter(dataset)`` runs
@@ -128,6 +131,42 @@ class BigWigDataset:
         (True) or up (False).
     prefetch : int
         Batches made ahead in a background thread; 0 for none and no thread.
+    reverse_complement : bool
+        Deliver every example as reverse complement with probability 1/2, drawn anew in every epoch:
+        sequence, values and the tracks of `track_groups`. `Batch.reverse` says which. Values are
+        those of the forward strand in reverse order; coordinates stay those of the forward strand.
+    max_jitter : int
+        Move every window by -max_jitter to max_jitter bp, drawn anew in every epoch; its centre
+        stays on the contig. `Batch.jitter` says how far. A window with too many unknown bases is
+        moved again.
+    use_strand : bool
+        Deliver examples of minus-strand regions as reverse complement. Needs regions with a column
+        ``strand``, or a `custom_position_sampler` that says it. With `reverse_complement`, half of
+        all examples are turned on top of that.
+    track_groups : list of lists of str or int, optional
+        Tracks that belong together, by name or number, e.g. ``[["plus", "minus"]]``: in examples
+        delivered as reverse complement the tracks of a group change places, the first with the
+        last and so on. Tracks in no group stay. `sub_sample_tracks` takes groups whole or not at
+        all; a `custom_track_sampler` that tears one apart is an error where examples are reversed.
+        With reversed examples and None, names that look like two strands are warned of; ``[]`` is
+        for those that are not.
+    targets : str, TrackTransform, TargetPreset, or mapping, optional
+        What bins are made into: ``"borzoi"``, ``"enformer"``, ``"enformer-cage"``, ``"bpnet"`` or
+        another of `bigwig_loader.plan.targets.PRESETS`, or a transform of one's own; a mapping of
+        track names or patterns (``{"*RNA*": "borzoi"}``) to these. A preset brings its statistic,
+        and `window_size` has to be its bin size. It replaces transforms the collection has, except
+        `scale`, which is kept. None for the mean of each bin.
+    rank, world_size : int, optional
+        This process, and how many there are. `batch_size` is that of all of them together; each
+        makes its part of every batch, so the batches of an epoch, `len` and saved states are the
+        same for any number of processes, and an epoch may go on with another number. Both None:
+        the environment variables RANK and WORLD_SIZE, or one process. Several processes need a
+        `seed`.
+    uneven : {"pad", "drop"}
+        How processes share a short last batch (``drop_last=False``): "pad" repeats examples from
+        the batch's beginning until all have equally many, "drop" leaves out the last few.
+    cache_bytes : int
+        Decoded data blocks to keep in memory; not of an open collection, which has its own.
 
     Raises
     ------
@@ -180,8 +219,19 @@ class BigWigDataset:
         shuffle: bool = True,
         drop_last: bool = True,
         prefetch: int = 2,
+        reverse_complement: bool = False,
+        max_jitter: int = 0,
+        use_strand: bool = False,
+        track_groups: Sequence[Sequence[int | str]] | None = None,
+        targets: Target | Mapping[str, Target] | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        uneven: Uneven = "pad",
+        cache_bytes: int = 0,
     ) -> None:
-        self._seed_given = seed is not None
+        self._seed_given = seed is not None and not isinstance(seed, DrawnSeed)
+        share = ShareOptions(Shard.choose(rank, world_size), uneven)
+        check_shared_seed(seed, share.shard)
         self._window = WindowOptions(
             sequence_length, center_bin_to_predict, window_size, moving_average_window_size
         )
@@ -191,182 +241,44 @@ class BigWigDataset:
             maximum_unknown_bases_fraction,
             position_sampler_buffer_size,
             repeat_same_positions,
+            reverse_complement,
+            max_jitter,
+            use_strand,
         )
         self._batch = BatchOptions(
             batch_size, super_batch_size, batches_per_epoch, sub_sample_tracks, drop_last
         )
-        self._value = ValueOptions(dtype, default_value, sequence_encoder)
-        source = SourceOptions(file_extensions, crawl, scale, first_n_files)
+        share.shard.check_batch_size(batch_size)
+        source = SourceOptions(file_extensions, crawl, scale, first_n_files, cache_bytes)
         self._load = LoadOptions(n_threads, device, prefetch, return_batch_objects)
         regions = read_regions(regions_of_interest)
-        self._sources = open_sources(collection, reference_genome_path, source, self._load)
-        self._reader = BatchReader(self._sources, self._window, self._value, n_threads)
+        sources = open_sources(collection, reference_genome_path, source, self._load)
+        self._sources, statistic = with_targets(sources, targets, self._window)
+        self._value = ValueOptions(dtype, default_value, sequence_encoder, statistic)
+        self._groups = choose_groups(self._sources, track_groups, self._sampling.reverses)
+        self._meter = Meter()
+        self._reader = BatchReader(
+            self._sources, self._window, self._value, n_threads, self._meter, self._groups
+        )
         self._builder = ExampleBuilder(
             regions,
             custom_position_sampler,
             self._sources,
             self._window,
             self._batch,
-            _unknown_filter(self._sources, maximum_unknown_bases_fraction),
+            unknown_filter(self._sources, maximum_unknown_bases_fraction),
+            share,
         )
         self._examples, self._n_left_out = self._builder.build(self._sampling)
-        self._custom_tracks = custom_track_sampler
-        self._tracks = self._track_sampler()
-        self._fingerprint = self._make_fingerprint()
-        self._progress = Progress()
-
-    @property
-    def seed(self) -> int:
-        """The seed, given or drawn."""
-        return self._sampling.seed
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch, which the next or present iteration runs through."""
-        return self._progress.epoch
-
-    @property
-    def collection(self) -> BigWigCollection | None:
-        """The tracks."""
-        return self._sources.collection
-
-    @property
-    def genome(self) -> Genome | None:
-        """The reference genome."""
-        return self._sources.genome
-
-    @property
-    def n_regions_left_out(self) -> int:
-        """Regions, or listed positions, not delivered because of too many unknown bases.
-
-        For an iterable that is walked through, those met so far in this process.
-        """
-        return self._n_left_out + getattr(self._examples, "n_left_out", 0)
-
-    def __len__(self) -> int:
-        """Batches per epoch.
-
-        Raises
-        ------
-        TypeError
-            Where only walking through a custom sampler can tell, and `batches_per_epoch` is None.
-        """
-        n_batches = self._examples.n_batches
-        if n_batches is None:
-            n_batches = self._batch.batches_per_epoch
-        if n_batches is None:
-            # The only error that list() and DataLoader take for "unknown".
-            raise TypeError(
-                "the number of batches is unknown with an iterable as custom_position_sampler; "
-                "set batches_per_epoch"
-            )
-        return n_batches
-
-    def __iter__(self) -> BatchIterator:
-        """The next epoch from its beginning; after `load_state_dict`, the rest of that epoch."""
-        epoch, batch = self._progress.epoch, self._progress.batch
-        if batch and not self._progress.resumed:
-            epoch, batch = epoch + 1, 0
-        self._progress = Progress(epoch, batch)
-        return BatchIterator(
-            self.batches(epoch, batch), self._progress, self._load.return_batch_objects
+        self._track_builder = TrackBuilder(
+            self._sources.collection, sub_sample_tracks, custom_track_sampler, self._groups
         )
-
-    def batches(
-        self, epoch: int, first: int = 0, step: int = 1, prefetch: int | None = None
-    ) -> Prefetcher[Batch]:
-        """Batches first, first + step, ... of any epoch; the data set's own position stays.
-
-        This is what workers and ranks shard an epoch with: shard w of W takes ``first=w, step=W``.
-
-        Parameters
-        ----------
-        epoch : int
-        first, step : int
-        prefetch : int, optional
-            None for that of the data set.
-
-        Returns
-        -------
-        iterator of Batch
-            With a `close` method.
-        """
-        plans = plan_batches(self._examples, self._tracks, check_epoch(epoch), first, step)
-        at_once = 1 if self._tracks.varies else self._batch.batches_at_once
-        depth = self._load.prefetch if prefetch is None else prefetch
-        return Prefetcher(self._reader.read_all(plans, at_once), depth)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch. Iterators made before go on as they are."""
-        self._progress = Progress(check_epoch(epoch))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands: a small dictionary that JSON can hold.
-
-        It counts the batches that were delivered, not those made ahead.
-        """
-        progress = self._progress
-        return make_state(self.seed, progress.epoch, progress.batch, self._fingerprint)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was called, with the very batches that would have followed.
-
-        Raises
-        ------
-        InvalidInputError
-            If the state is that of a data set that would make other batches: other regions,
-            tracks, lengths or, where a seed was given, seed.
-        """
-        seed, epoch, batch = check_state(state, self._fingerprint)
-        if seed != self.seed:
-            if self._seed_given:
-                raise InvalidInputError(
-                    f"state: expected seed {self.seed}, which this data set was given; got {seed}"
-                )
-            self._sampling = dataclasses.replace(self._sampling, seed=seed)
-            self._examples, self._n_left_out = self._builder.build(self._sampling)
-            self._tracks = self._track_sampler()
-        self._progress = Progress(epoch, batch, resumed=True)
-
-    def _track_sampler(self) -> TrackSampler:
-        size, custom = self._batch.sub_sample_tracks, self._custom_tracks
-        if size is None and custom is None:
-            return AllTracks()
-        if self.collection is None or (size is not None and custom is not None):
-            raise InvalidInputError(
-                "arguments sub_sample_tracks and custom_track_sampler: expected at most one of "
-                f"them, and a collection to choose from; got sub_sample_tracks={size}, "
-                f"custom_track_sampler={custom!r}, collection={self.collection!r}"
-            )
-        if size is not None:
-            return RandomTracks(self.collection.n_tracks, size, self.seed)
-        assert custom is not None
-        return ListedTracks(custom, self.collection.n_tracks)
-
-    def _make_fingerprint(self) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        for group in (self._window, self._sampling, self._batch):
-            options |= dataclasses.asdict(group)
-        for left_out in ("seed", "super_batch_size"):
-            del options[left_out]
-        encoder, collection, genome = self._value.sequence_encoder, self.collection, self.genome
-        custom = self._custom_tracks
-        return options | {
-            "n_batches": self._examples.n_batches,
-            "dtype": self._value.dtype,
-            "default_value": repr(float(self._value.default_value)),
-            "sequence_encoder": getattr(encoder, "__qualname__", type(encoder).__name__)
-            if callable(encoder)
-            else encoder,
-            "transforms": None if collection is None else digest(collection.transforms),
-            "tracks": None if collection is None else digest(*collection.track_names),
-            "contigs": None if genome is None else digest(*sorted(genome.contigs.items())),
-            "custom_track_sampler": None if custom is None else type(custom).__name__,
-            **self._builder.fingerprint(),
-        }
-
-
-def _unknown_filter(sources: Sources, maximum_fraction: float | None) -> UnknownFilter | None:
-    if sources.genome is None or maximum_fraction is None:
-        return None
-    return UnknownFilter(sources, maximum_fraction)
+        self._tracks = self._track_builder.build(self.seed)
+        self._fingerprint = (
+            option_fingerprint(self._window, self._sampling, self._batch)
+            | source_fingerprint(self._sources, self._value)
+            | self._track_builder.fingerprint()
+            | self._builder.fingerprint()
+            | {"n_batches": self._examples.n_planned}
+        )
+        self._progress = Progress()

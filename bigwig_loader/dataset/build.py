@@ -1,20 +1,27 @@
-"""From regions or a custom sampler to the examples of an epoch."""
+"""From regions or a custom sampler to the examples of an epoch, and to their tracks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bigwig_loader.dataset.examples import Examples, IndexedExamples, StreamedExamples
-from bigwig_loader.dataset.options import BatchOptions, SamplingOptions, WindowOptions
+from bigwig_loader.dataset.examples import Augment, Examples, IndexedExamples, StreamedExamples
+from bigwig_loader.dataset.options import (
+    BatchOptions,
+    SamplingOptions,
+    ShareOptions,
+    WindowOptions,
+)
 from bigwig_loader.dataset.sources import Sources
-from bigwig_loader.dataset.state import digest
 from bigwig_loader.dataset.unknown import UnknownFilter
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.plan.windows import FAR
+from bigwig_loader.sampling.augment import Augmented
+from bigwig_loader.sampling.digest import digest, sampler_fingerprint
 from bigwig_loader.sampling.listed import PositionParser, is_stream
 from bigwig_loader.sampling.regions import Regions
 from bigwig_loader.sampling.sampler import (
@@ -22,7 +29,13 @@ from bigwig_loader.sampling.sampler import (
     RandomPositions,
     RepeatedPositions,
     Sampler,
+    SequentialRegions,
 )
+from bigwig_loader.sampling.tracks import AllTracks, ListedTracks, RandomTracks, TrackSampler
+
+if TYPE_CHECKING:
+    from bigwig_loader.collection import BigWigCollection
+    from bigwig_loader.plan.track_groups import TrackGroups
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +50,8 @@ class ExampleBuilder:
     sources, window, batch
         See there.
     unknown : UnknownFilter or None
+    share : ShareOptions
+        Which part of every batch is made here.
     """
 
     regions: Regions | None
@@ -45,6 +60,7 @@ class ExampleBuilder:
     window: WindowOptions
     batch: BatchOptions
     unknown: UnknownFilter | None
+    share: ShareOptions
 
     def build(self, sampling: SamplingOptions) -> tuple[Examples, int]:
         """The examples, and how many regions or listed positions were left out of them.
@@ -70,12 +86,24 @@ class ExampleBuilder:
             )
         parser = PositionParser(self.sources.usable)
         if is_stream(self.custom):
+            if sampling.use_strand:
+                raise InvalidInputError(
+                    "argument use_strand: expected False with an iterable of (chrom, position), "
+                    "which have no strand; got True. Pass regions with strands, or a Sampler"
+                )
             streamed = StreamedExamples(
-                self.custom, parser, self.sources.contigs, self.window, self.batch, self.unknown
+                self.custom,
+                parser,
+                self.sources.contigs,
+                self.window,
+                self.batch,
+                self.unknown,
+                self.share,
+                self._augment(sampling),
             )
             return streamed, 0
         listed = ListedPositions(self.sources.usable.names, parser.parse(self.custom))
-        return self._listed(listed, "custom_position_sampler", "positions")
+        return self._listed(listed, sampling, "custom_position_sampler", "positions")
 
     def _of_regions(self, sampling: SamplingOptions) -> tuple[Examples, int]:
         if self.regions is None:
@@ -86,12 +114,16 @@ class ExampleBuilder:
         self.sources.check_regions(self.regions)
         if sampling.shuffle:
             return self._endless_or_not(RandomPositions(self.regions, sampling.seed), sampling), 0
-        centres = ListedPositions(self.regions.contig_names, self.regions.centres())
-        return self._listed(centres, "regions_of_interest", "regions")
+        return self._listed(
+            SequentialRegions(self.regions), sampling, "regions_of_interest", "regions"
+        )
 
     def _endless_or_not(self, sampler: Sampler, sampling: SamplingOptions) -> IndexedExamples:
         if sampling.repeat_same_positions:
             sampler = RepeatedPositions(sampler, sampling.position_sampler_buffer_size)
+        augment = self._augment(sampling)
+        if augment is not None:
+            sampler = augment(sampler)
         wanted = self.batch.batches_per_epoch
         if sampler.n_examples is not None:
             n_batches = self.batch.n_batches(sampler.n_examples)
@@ -109,10 +141,13 @@ class ExampleBuilder:
             wanted = max(1, self.batch.n_batches(n_examples))
         return self._indexed(sampler, wanted, self.unknown)
 
-    def _listed(self, sampler: ListedPositions, argument: str, what: str) -> tuple[Examples, int]:
+    def _listed(
+        self, sampler: ListedPositions, sampling: SamplingOptions, argument: str, what: str
+    ) -> tuple[Examples, int]:
         n_given = sampler.n_examples
         if self.unknown is not None and n_given:
-            everything = self._indexed(sampler, 1, None).windows(0, np.arange(n_given))
+            positions = self._indexed(sampler, 1, None).positions(0, np.arange(n_given))
+            everything = self.window.sequence_windows(positions)
             kept = self.unknown.accepts(everything)
             if not kept.any():
                 fraction = self.unknown.fraction(everything.take(slice(0, 1)))
@@ -120,20 +155,55 @@ class ExampleBuilder:
                     f"{argument}: expected a window with few enough unknown bases; all {n_given} "
                     f"have too many, as {self.unknown.describe(everything, fraction, 0)}"
                 )
-            sampler = ListedPositions(sampler.contig_names, sampler.positions.take(kept))
+            sampler = sampler.take(kept)
         n_batches = self.batch.n_batches(sampler.n_examples)
         if not n_batches:
             raise self._no_batch(argument, sampler.n_examples, what)
         if self.batch.batches_per_epoch is not None:
             n_batches = min(n_batches, self.batch.batches_per_epoch)
-        # What is left was accepted above, in every epoch.
-        return self._indexed(sampler, n_batches, None), n_given - sampler.n_examples
+        augment = self._augment(sampling)
+        # What is left was accepted above, in every epoch; what is moved is looked at again.
+        unknown = self.unknown if sampling.max_jitter else None
+        indexed = self._indexed(
+            sampler if augment is None else augment(sampler), n_batches, unknown
+        )
+        return indexed, n_given - sampler.n_examples
 
     def _indexed(
         self, sampler: Sampler, n_batches: int, unknown: UnknownFilter | None
     ) -> IndexedExamples:
         contigs, size = self.sources.contigs, self.batch.batch_size
-        return IndexedExamples(sampler, contigs, self.window, size, n_batches, unknown)
+        indexed = IndexedExamples(
+            sampler, contigs, self.window, size, n_batches, unknown, self.share
+        )
+        if not indexed.n_batches:
+            raise InvalidInputError(
+                f"argument uneven: expected 'pad', because {sampler.n_examples} examples are fewer "
+                f"than the {self.share.shard.world_size} processes; got {self.share.uneven!r}, "
+                "which leaves no batch"
+            )
+        return indexed
+
+    def _augment(self, sampling: SamplingOptions) -> Augment | None:
+        """What adds jitter and strand to a sampler; None where neither is asked for."""
+        if not (sampling.reverses or sampling.max_jitter):
+            return None
+        contigs = self.sources.contigs
+        lengths = dict(zip(contigs.names, contigs.lengths.tolist(), strict=True))
+
+        def augment(sampler: Sampler) -> Sampler:
+            # A contig that the files lack is an error when, and if, it is drawn.
+            known = {name: lengths.get(name, FAR) for name in sampler.contig_names}
+            return Augmented(
+                sampler,
+                sampling.seed,
+                sampling.max_jitter,
+                sampling.reverse_complement,
+                sampling.use_strand,
+                known,
+            )
+
+        return augment
 
     def _no_batch(self, argument: str, n_examples: int, what: str) -> InvalidInputError:
         return InvalidInputError(
@@ -146,15 +216,62 @@ class ExampleBuilder:
         """Hashes of the regions and positions."""
         regions = self.regions
         custom = self.custom
-        listed = None if custom is None else type(custom).__name__
+        listed = None if custom is None else sampler_fingerprint(custom)
         if custom is not None and not isinstance(custom, Sampler) and not is_stream(custom):
             positions = PositionParser(self.sources.usable).parse(custom)
             listed = digest(self.sources.usable.names, positions.contig, positions.position)
         return {
-            "regions": None
-            if regions is None
-            else digest(regions.contig_names, regions.contig, regions.start, regions.end),
+            "regions": None if regions is None else regions.fingerprint(),
             "custom_position_sampler": listed,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class TrackBuilder:
+    """Everything that decides which tracks a batch holds.
+
+    Parameters
+    ----------
+    collection : BigWigCollection or None
+    size : int or None
+        Tracks of a random subset.
+    custom : iterable of int arrays, or None
+    groups : TrackGroups or None
+        A random subset holds them whole or not at all.
+    """
+
+    collection: BigWigCollection | None
+    size: int | None
+    custom: Iterable[Any] | None
+    groups: TrackGroups | None
+
+    def build(self, seed: int) -> TrackSampler:
+        """The sampler.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are two rules, or there is nothing to choose from.
+        """
+        if self.size is None and self.custom is None:
+            return AllTracks()
+        if self.collection is None or (self.size is not None and self.custom is not None):
+            raise InvalidInputError(
+                "arguments sub_sample_tracks and custom_track_sampler: expected at most one of "
+                f"them, and a collection to choose from; got sub_sample_tracks={self.size}, "
+                f"custom_track_sampler={self.custom!r}, collection={self.collection!r}"
+            )
+        if self.size is not None:
+            groups = () if self.groups is None else self.groups.groups
+            return RandomTracks(self.collection.n_tracks, self.size, seed, groups)
+        assert self.custom is not None
+        return ListedTracks(self.custom, self.collection.n_tracks)
+
+    def fingerprint(self) -> dict[str, str | None]:
+        """Hash of the groups, and what kind of list there is."""
+        return {
+            "track_groups": None if self.groups is None else digest(self.groups.groups),
+            "custom_track_sampler": None if self.custom is None else type(self.custom).__name__,
         }
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Generic, TypeVar
 
+from bigwig_loader.dataset.stats import Meter
 from bigwig_loader.errors import InvalidInputError, LoaderError
 
 T = TypeVar("T")
@@ -102,6 +104,9 @@ class Prefetcher(Iterator[T]):
         item when it is asked for, without a thread.
     name : str
         Name of the thread.
+    meter : Meter, optional
+        Is told of everything the consumer sees: how many items lay ready when it came, how long it
+        waited, and what was delivered (``len(item)`` examples).
 
     Raises
     ------
@@ -110,9 +115,17 @@ class Prefetcher(Iterator[T]):
         ``__cause__`` (a LoaderError is raised as it is). Raised again by every later `next`.
     """
 
-    def __init__(self, source: Iterator[T], depth: int, name: str = "bigwig-loader") -> None:
+    def __init__(
+        self,
+        source: Iterator[T],
+        depth: int,
+        name: str = "bigwig-loader",
+        meter: Meter | None = None,
+    ) -> None:
         if depth < 0:
             raise InvalidInputError(f"prefetch depth: expected an integer >= 0; got {depth}")
+        self._meter = meter
+        self._came_before = False
         self._source = source if depth == 0 else None
         self._error: BaseException | None = None
         self._shared: _Shared[T] = _Shared(depth)
@@ -130,6 +143,20 @@ class Prefetcher(Iterator[T]):
             self._thread.start()
 
     def __next__(self) -> T:
+        if self._meter is None:
+            return self._next()
+        if self._thread is not None:
+            self._meter.queued(len(self._shared.items))
+        began = time.perf_counter()
+        try:
+            item = self._next()
+        finally:
+            self._meter.waited(time.perf_counter() - began, not self._came_before)
+            self._came_before = True
+        self._meter.delivered(len(item) if isinstance(item, Sized) else 1)
+        return item
+
+    def _next(self) -> T:
         if self._error is not None:
             raise self._failure(self._error)
         try:

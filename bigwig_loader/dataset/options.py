@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from bigwig_loader.assemble.tracks import margins
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.sampling.positions import Positions
+from bigwig_loader.sampling.ranks import Shard, Uneven
 from bigwig_loader.sampling.rng import check_seed
-from bigwig_loader.types import DTYPES, DtypeName, check_choice, check_number, check_positive
+from bigwig_loader.types import (
+    DTYPES,
+    DtypeName,
+    Statistic,
+    check_choice,
+    check_not_negative,
+    check_number,
+    check_positive,
+)
 
 SequenceEncoder = Literal["onehot"] | Callable[[list[str]], Any] | None
 
@@ -65,13 +75,19 @@ class WindowOptions:
     def sequence_windows(self, positions: Positions) -> Windows:
         """The window of each example, `sequence_length` wide."""
         start = positions.position - self.sequence_length // 2
-        return Windows(positions.contig, start, self.sequence_length)
+        return Windows(positions.contig, start, self.sequence_length, positions.reverse)
 
     def signal_windows(self, windows: Windows) -> Windows:
-        """The windows to read signal from: the central part with the moving average's margins."""
+        """The windows to read signal from: the central part with the moving average's margins.
+
+        They cover the same bases whether a window is reversed or not. With margins they are not
+        reversed: a box of even width reaches further to one side, so it is the smoothed signal
+        that has to be turned round.
+        """
         left, right = margins(self.moving_average_window_size)
         start = windows.start + (self.value_offset_bp - left)
-        return Windows(windows.contig_index, start, left + self.value_bp + right)
+        reverse = windows.reverse if left + right == 0 else None
+        return Windows(windows.contig_index, start, left + self.value_bp + right, reverse)
 
 
 @dataclass(frozen=True)
@@ -83,9 +99,13 @@ class SamplingOptions:
     maximum_unknown_bases_fraction: float | None = 0.1
     position_sampler_buffer_size: int = 100_000
     repeat_same_positions: bool = False
+    reverse_complement: bool = False
+    max_jitter: int = 0
+    use_strand: bool = False
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_not_negative("max_jitter", self.max_jitter)
         check_positive("position_sampler_buffer_size", self.position_sampler_buffer_size)
         fraction = self.maximum_unknown_bases_fraction
         if fraction is not None and not 0 <= fraction <= 1:
@@ -93,6 +113,11 @@ class SamplingOptions:
                 "argument maximum_unknown_bases_fraction: expected None or a number from 0 to 1; "
                 f"got {fraction!r}"
             )
+
+    @property
+    def reverses(self) -> bool:
+        """Whether examples may be delivered as reverse complement."""
+        return self.reverse_complement or self.use_strand
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,7 @@ class ValueOptions:
     dtype: DtypeName = "float32"
     default_value: float = 0.0
     sequence_encoder: SequenceEncoder = "onehot"
+    statistic: Statistic = "mean"
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, DTYPES)
@@ -156,6 +182,7 @@ class SourceOptions:
     crawl: bool = True
     scale: Any = None
     first_n_files: int | None = None
+    cache_bytes: int = 0
 
     def __post_init__(self) -> None:
         given = self.file_extensions
@@ -163,6 +190,7 @@ class SourceOptions:
         object.__setattr__(self, "file_extensions", extensions)
         if self.first_n_files is not None:
             check_positive("first_n_files", self.first_n_files)
+        check_not_negative("cache_bytes", self.cache_bytes)
 
 
 @dataclass(frozen=True)
@@ -176,9 +204,19 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         check_positive("n_threads", self.n_threads)
-        given: object = self.prefetch
-        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
-            raise InvalidInputError(
-                "argument prefetch: expected the number of batches to make ahead, an integer "
-                f">= 0; got {self.prefetch!r}"
-            )
+        check_not_negative("prefetch", self.prefetch)
+
+
+@dataclass(frozen=True)
+class ShareOptions:
+    """Which part of every batch this process makes; the batches themselves stay the same."""
+
+    shard: Shard = field(default_factory=Shard)
+    uneven: Uneven = "pad"
+
+    def __post_init__(self) -> None:
+        check_choice("uneven", self.uneven, get_args(Uneven))
+
+    def places(self, n_examples: int) -> npt.NDArray[np.int64]:
+        """Places in a batch of `n_examples` that this process makes."""
+        return self.shard.slice_of(n_examples, self.uneven)

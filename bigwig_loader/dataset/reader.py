@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from bigwig_loader.assemble.batch import Batch
 from bigwig_loader.assemble.sequences import slice_rows, window_strings
-from bigwig_loader.assemble.tracks import smooth_and_bin
+from bigwig_loader.assemble.tracks import reverse_rows, smooth_and_bin
 from bigwig_loader.dataset.examples import BatchPlan, group_plans, join_windows
 from bigwig_loader.dataset.options import ValueOptions, WindowOptions
 from bigwig_loader.dataset.sources import Sources
+from bigwig_loader.dataset.stats import SIGNAL, Meter
 from bigwig_loader.dataset.unknown import describe_window
 from bigwig_loader.errors import LoaderError
 from bigwig_loader.plan.sequence import SequenceOptions
@@ -20,6 +23,7 @@ from bigwig_loader.plan.signal import SignalOptions
 from bigwig_loader.plan.windows import Windows
 
 if TYPE_CHECKING:
+    from bigwig_loader.plan.track_groups import TrackGroups
     from bigwig_loader.sampling.tracks import TrackIndices
     from bigwig_loader.types import SignalDtype
 
@@ -33,6 +37,10 @@ class BatchReader:
     window : WindowOptions
     value : ValueOptions
     n_threads : int
+    meter : Meter
+        Is told what each stage took.
+    groups : TrackGroups, optional
+        Tracks that change places in windows delivered as reverse complement.
 
     Raises
     ------
@@ -41,9 +49,17 @@ class BatchReader:
     """
 
     def __init__(
-        self, sources: Sources, window: WindowOptions, value: ValueOptions, n_threads: int
+        self,
+        sources: Sources,
+        window: WindowOptions,
+        value: ValueOptions,
+        n_threads: int,
+        meter: Meter,
+        groups: TrackGroups | None = None,
     ) -> None:
         self.sources = sources
+        self.groups = groups
+        self.meter = meter
         self.window = window
         self.value = value
         self._names = np.array(sources.contigs.names, dtype=np.str_)
@@ -55,6 +71,7 @@ class BatchReader:
             SignalOptions(dtype=dtype)
             self._signal = SignalOptions(
                 bin_size=1 if smooth else window.window_size,
+                statistic="mean" if smooth else value.statistic,
                 dtype="float32" if smooth else dtype,
                 layout="BTN" if smooth else "BNT",
                 uncovered=value.default_value,
@@ -73,7 +90,7 @@ class BatchReader:
             At the batch that cannot be read, after those before it, with the window in the
             message.
         """
-        for group in group_plans(plans, batches_at_once):
+        for group in group_plans(self.meter.timed(plans, "plan"), batches_at_once):
             if len(group) == 1:
                 yield self._read_one(group[0])
                 continue
@@ -103,9 +120,8 @@ class BatchReader:
         """The first window that fails alone; where none does, the first of all."""
         describe, n = describe_window, len(plan.windows)
         for i in range(n):
-            alone = plan.windows.take(slice(i, i + 1))
             try:
-                self._read([BatchPlan(plan.epoch, plan.index, alone, plan.tracks)])
+                self._read([plan.take(slice(i, i + 1))])
             except Exception:
                 return describe(self.sources.contigs, plan.windows, i)
         return f"{describe(self.sources.contigs, plan.windows, 0)} or one of {n - 1} others"
@@ -114,29 +130,40 @@ class BatchReader:
         windows = join_windows([plan.windows for plan in plans])
         tracks = plans[0].tracks
         values = None if self._signal is None else self._values(windows, tracks)
-        onehot = self._onehot(windows)
+        with self.meter.stage("sequence"):
+            onehot = self._onehot(windows)
         batches, first = [], 0
         for plan in plans:
             stop = first + len(plan.windows)
             if onehot is not None:
                 sequences = slice_rows(onehot, first, stop)
             else:
-                sequences = self._encoded(plan.windows)
+                with self.meter.stage("sequence"):
+                    sequences = self._encoded(plan.windows)
             part = None if values is None else slice_rows(values, first, stop)
-            batches.append(self._named(plan, sequences, part))
+            with self.meter.stage("assemble"):
+                batches.append(self._named(plan, sequences, part))
             first = stop
         return batches
 
     def _values(self, windows: Windows, tracks: TrackIndices | None) -> Any:
         assert self.sources.collection is not None
         assert self._signal is not None
-        values = self.sources.collection.read(
-            self.window.signal_windows(windows), tracks=tracks, options=self._signal
-        )
+        swap = None
+        if windows.reverse is not None and self.groups is not None:
+            swap = self.groups.swap(tracks)
+        wanted = self.window.signal_windows(windows)
+        options = self._signal
+        if swap is not None and wanted.reverse is not None:
+            options = replace(options, track_swap=swap)
+        with self.meter.stage(SIGNAL):
+            values = self.sources.collection.read(wanted, tracks=tracks, options=options)
         width = self.window.moving_average_window_size
         if width == 1:
             return values
-        return smooth_and_bin(values, width, self.window.window_size, self.value.dtype)
+        with self.meter.stage("assemble"):
+            smooth = smooth_and_bin(values, width, self.window.window_size, self.value.dtype)
+            return reverse_rows(smooth, windows.reverse, swap)
 
     def _onehot(self, windows: Windows) -> Any:
         if self.sources.genome is None or self.value.sequence_encoder != "onehot":
@@ -164,7 +191,7 @@ class BatchReader:
         return encoded
 
     def _named(self, plan: BatchPlan, sequences: Any, values: Any) -> Batch:
-        start = plan.windows.start
+        start, positions = plan.windows.start, plan.positions
         collection, value_start, indices, names = self.sources.collection, None, None, None
         if collection is not None:
             value_start = start + self.window.value_offset_bp
@@ -178,8 +205,17 @@ class BatchReader:
             ends=start + plan.windows.length_bp,
             value_starts=value_start,
             value_ends=None if value_start is None else value_start + self.window.value_bp,
+            reverse=_copy(plan.windows.reverse),
+            jitter=None if positions is None else _copy(positions.jitter),
+            sources=None if positions is None else _copy(positions.source),
+            regions=None if positions is None else _copy(positions.region),
             track_indices=None if indices is None else indices.astype(np.int64),
             track_names=names,
             epoch=plan.epoch,
             index=plan.index,
         )
+
+
+def _copy(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+    """A batch's own: positions are drawn for several batches at once."""
+    return None if array is None else array.copy()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bigwig_loader.dataset.options import LoadOptions, SourceOptions
+from bigwig_loader.bigwig_paths import track_numbers
+from bigwig_loader.dataset.options import LoadOptions, SourceOptions, WindowOptions
 from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.plan.targets import Target, choose_targets
+from bigwig_loader.plan.track_groups import TrackGroups, strand_pairs
 from bigwig_loader.plan.windows import ContigTable
 from bigwig_loader.sampling.regions import Regions
-from bigwig_loader.types import PathLike
+from bigwig_loader.types import PathLike, Statistic
 
 if TYPE_CHECKING:
     from bigwig_loader.backend.protocol import Backend
@@ -124,6 +127,86 @@ def open_sources(
     return Sources(opened, opened_genome, contigs, usable, load)
 
 
+def with_targets(
+    sources: Sources, targets: Target | Mapping[str, Target] | None, window: WindowOptions
+) -> tuple[Sources, Statistic]:
+    """The tracks as training targets, and the statistic of their bins.
+
+    Parameters
+    ----------
+    sources : Sources
+    targets : str, TrackTransform, TargetPreset, mapping, or None
+        See `choose_targets`. None leaves the tracks as they are, and takes the mean.
+    window : WindowOptions
+
+    Raises
+    ------
+    InvalidInputError
+        If there are targets and no tracks, or a preset with a moving average, which comes after
+        the transforms; else as `choose_targets` says.
+    """
+    if targets is None:
+        return sources, "mean"
+    collection = sources.collection
+    if collection is None:
+        raise InvalidInputError(
+            f"argument targets: expected None without a collection; got {targets!r}"
+        )
+    names = collection.track_names
+    bin_size, width = window.window_size, window.moving_average_window_size
+    transforms, statistic = choose_targets(targets, names, collection.transforms, bin_size)
+    if statistic is not None and width > 1:
+        raise InvalidInputError(
+            "argument moving_average_window_size: expected 1 with a target preset, which is made "
+            f"for bins of values as they are stored; got {width}"
+        )
+    changed = collection.with_transforms(dict(zip(names, transforms, strict=True)))
+    return replace(sources, collection=changed), statistic or "mean"
+
+
+def choose_groups(
+    sources: Sources, track_groups: Sequence[Sequence[int | str]] | None, reverses: bool
+) -> TrackGroups | None:
+    """The groups of tracks that change places on reverse complement.
+
+    Warns where there are none although examples are reversed and names of tracks look like the
+    two strands of one experiment.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not a list of lists of track names or numbers, or a track is in it twice.
+    NotFoundError
+        For an unknown track.
+    """
+    names = () if sources.collection is None else tuple(sources.collection.track_names)
+    if track_groups is None:
+        pairs = strand_pairs(names) if reverses else []
+        if pairs:
+            plus, minus = (names[i] for i in pairs[0])
+            warnings.warn(
+                f"{len(pairs)} pairs of tracks look like the two strands of one experiment, the "
+                f"first {plus!r} and {minus!r}, but do not change places in windows delivered as "
+                f"reverse complement. Give track_groups=[[{plus!r}, {minus!r}], ...], or "
+                "track_groups=[] if they are not",
+                stacklevel=3,
+            )
+        return None
+    given: Any = track_groups
+    is_list = isinstance(given, (list, tuple))
+    if not is_list or not all(isinstance(group, (list, tuple)) for group in given):
+        raise InvalidInputError(
+            "argument track_groups: expected a list of lists of track names or numbers, such as "
+            f"[['plus', 'minus']]; got {track_groups!r}"
+        )
+    if track_groups and not names:
+        raise InvalidInputError(
+            f"argument track_groups: expected None without a collection; got {track_groups!r}"
+        )
+    numbers = (track_numbers(list(group), names).tolist() for group in track_groups)
+    return TrackGroups(tuple(map(tuple, numbers)), names) if track_groups else None
+
+
 def _open_collection(
     collection: BigWigCollection | PathLike | Sequence[PathLike] | None,
     source: SourceOptions,
@@ -142,10 +225,11 @@ def _open_collection(
             first_n_files=source.first_n_files,
             device=load.device,
             n_threads=load.n_threads,
+            cache_bytes=source.cache_bytes,
         )
     given = [
         name
-        for name in ("file_extensions", "crawl", "scale", "first_n_files")
+        for name in ("file_extensions", "crawl", "scale", "first_n_files", "cache_bytes")
         if getattr(source, name) != getattr(SourceOptions(), name)
     ]
     if given:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.sampling.digest import digest, function_name
 from bigwig_loader.sampling.rng import check_epoch
 
+if TYPE_CHECKING:
+    from bigwig_loader.dataset.options import (
+        BatchOptions,
+        SamplingOptions,
+        ValueOptions,
+        WindowOptions,
+    )
+    from bigwig_loader.dataset.sources import Sources
+
 STATE_VERSION = 1
+# Options that say how batches are made, not what is in them.
+_NOT_IN_BATCHES = ("seed", "super_batch_size")
+
+
+class DrawnSeed(int):
+    """A seed that was drawn, not given: a saved state may replace it."""
 
 
 @dataclass
@@ -36,18 +50,11 @@ class Progress:
     batch: int = 0
     resumed: bool = False
 
-
-def digest(*parts: object) -> str:
-    """Short hash of arrays, strings and numbers; the same on every machine and in every run."""
-    sha = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            little_endian = part.astype(part.dtype.newbyteorder("<"))
-            sha.update(f"{part.dtype.kind}{part.shape}".encode() + little_endian.tobytes())
-        else:
-            sha.update(repr(part).encode())
-        sha.update(b"\0")
-    return sha.hexdigest()[:16]
+    def following(self) -> Progress:
+        """Where the next iteration starts: the next epoch, or the rest of a resumed one."""
+        if self.batch and not self.resumed:
+            return Progress(self.epoch + 1, 0)
+        return Progress(self.epoch, self.batch)
 
 
 def make_state(seed: int, epoch: int, batch: int, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,3 +104,27 @@ def check_state(state: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> tup
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 0:
         raise InvalidInputError(f"state: expected batch to be an integer >= 0; got {batch!r}")
     return int(state["seed"]), check_epoch(state["epoch"]), batch
+
+
+def option_fingerprint(
+    window: WindowOptions, sampling: SamplingOptions, batch: BatchOptions
+) -> dict[str, Any]:
+    """The options that decide what is in the batches, by name."""
+    options: dict[str, Any] = {}
+    for group in (window, sampling, batch):
+        options |= dataclasses.asdict(group)
+    return {name: given for name, given in options.items() if name not in _NOT_IN_BATCHES}
+
+
+def source_fingerprint(sources: Sources, value: ValueOptions) -> dict[str, Any]:
+    """What decides what is read, and what is made of it, by name."""
+    encoder, collection, genome = value.sequence_encoder, sources.collection, sources.genome
+    return {
+        "dtype": value.dtype,
+        "statistic": value.statistic,
+        "default_value": repr(float(value.default_value)),
+        "sequence_encoder": function_name(encoder) if callable(encoder) else encoder,
+        "transforms": None if collection is None else digest(collection.transforms),
+        "tracks": None if collection is None else digest(*collection.track_names),
+        "contigs": None if genome is None else digest(*sorted(genome.contigs.items())),
+    }

@@ -46,6 +46,13 @@ class UnknownFilter:
         )
 
 
+def unknown_filter(sources: Sources, maximum_fraction: float | None) -> UnknownFilter | None:
+    """The filter; None without a genome or a limit."""
+    if sources.genome is None or maximum_fraction is None:
+        return None
+    return UnknownFilter(sources, maximum_fraction)
+
+
 def describe_window(contigs: ContigTable, windows: Windows, index: int) -> str:
     """One window as ``chr1:100-1100``."""
     start = int(windows.start[index])

@@ -11,6 +11,7 @@ from bigwig_loader.dataset.options import (
     BatchOptions,
     LoadOptions,
     SamplingOptions,
+    ShareOptions,
     SourceOptions,
     ValueOptions,
     WindowOptions,
@@ -46,6 +47,12 @@ from tests.dataset.conftest import MakeDataset
         ("seed", -1),
         ("prefetch", -1),
         ("prefetch", 1.0),
+        ("cache_bytes", -1),
+        ("cache_bytes", 1e9),
+        ("max_jitter", -2),
+        ("track_groups", "ab"),
+        ("targets", "borzoi2"),
+        ("uneven", "wrap"),
         ("custom_position_sampler", 3),
         ("custom_track_sampler", 3),
     ],
@@ -62,6 +69,7 @@ GROUPS = [
     ValueOptions(),
     SourceOptions(),
     LoadOptions(),
+    ShareOptions(),
 ]
 
 

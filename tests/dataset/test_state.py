@@ -15,6 +15,7 @@ import pytest
 
 from bigwig_loader.dataset import Batch, BigWigDataset
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.sampling import Positions
 from tests.dataset.conftest import MakeDataset, regions
 
 
@@ -168,6 +169,9 @@ def test_a_drawn_seed_travels_with_the_state(make: MakeDataset) -> None:
         ({"scale": {"a.bw": 2.0}}, "transforms"),
         ({"custom_position_sampler": [("chr1", 50)] * 8}, "custom_position_sampler"),
         ({"sub_sample_tracks": 1}, "sub_sample_tracks"),
+        ({"reverse_complement": True}, "reverse_complement: False, here True"),
+        ({"max_jitter": 3}, "max_jitter: 0, here 3"),
+        ({"track_groups": [["a", "b"]]}, "track_groups"),
         ({"seed": 2}, "seed 2.*got 1"),
     ],
 )
@@ -186,10 +190,54 @@ def test_states_of_other_data_sets_are_refused(
         {"super_batch_size": 30},
         {"return_batch_objects": False},
         {"seed": None},
+        {"rank": 1, "world_size": 4},
+        {"uneven": "drop"},
+        {"cache_bytes": 1 << 20},
+        {"track_groups": []},
     ],
 )
 def test_states_of_the_same_batches_are_taken(make: MakeDataset, change: dict[str, Any]) -> None:
     make(**change).load_state_dict(make().state_dict())
+
+
+class Fingerprinted:
+    """A sampler that says what it draws."""
+
+    contig_names = ("chr1",)
+    n_examples = 24
+
+    def __init__(self, shift: int) -> None:
+        self.shift = shift
+
+    def draw(self, epoch: int, indices: np.ndarray, attempt: int = 0) -> Positions:
+        return Positions(np.zeros(len(indices)), 100 + self.shift + indices)
+
+    def fingerprint(self) -> str:
+        return f"shift {self.shift}"
+
+
+def test_the_fingerprint_of_a_sampler_counts(make: MakeDataset) -> None:
+    state = make(custom_position_sampler=Fingerprinted(3)).state_dict()
+    make(custom_position_sampler=Fingerprinted(3)).load_state_dict(state)
+    with pytest.raises(InvalidInputError, match="shift 3', here 'shift 4'"):
+        make(custom_position_sampler=Fingerprinted(4)).load_state_dict(state)
+
+
+def test_strands_of_regions_count(make: MakeDataset) -> None:
+    def dataset(strand: str) -> BigWigDataset:
+        frame = regions(("chr1", 0, 500)).assign(strand=strand)
+        return make(regions_of_interest=frame, use_strand=True)
+
+    state = dataset("-").state_dict()
+    dataset("-").load_state_dict(state)
+    with pytest.raises(InvalidInputError, match="regions"):
+        dataset("+").load_state_dict(state)
+
+
+def test_states_are_small(make: MakeDataset) -> None:
+    many = regions(*[("chr1", i, i + 10) for i in range(2000)])
+    state = make(regions_of_interest=many, track_groups=[["a", "b"]]).state_dict()
+    assert len(json.dumps(state)) < 3000
 
 
 @pytest.mark.parametrize(

@@ -24,3 +24,13 @@ def shared_data(*parts: str) -> Path:
             f"needs ../shared/data/{'/'.join(parts)}, which is not there", allow_module_level=True
         )
     return path
+
+
+def shared_peers(*parts: str) -> Path:
+    """Path below ``../shared/peers``: exact outputs of other libraries; as `shared_data`."""
+    path = SHARED.joinpath("peers", *parts)
+    if not path.exists():
+        pytest.skip(
+            f"needs ../shared/peers/{'/'.join(parts)}, which is not there", allow_module_level=True
+        )
+    return path

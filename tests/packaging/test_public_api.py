@@ -65,6 +65,15 @@ DATASET = {
     "shuffle": True,
     "drop_last": True,
     "prefetch": 2,
+    "reverse_complement": False,
+    "max_jitter": 0,
+    "use_strand": False,
+    "track_groups": None,
+    "targets": None,
+    "rank": None,
+    "world_size": None,
+    "uneven": "pad",
+    "cache_bytes": 0,
 }
 
 SIGNATURES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
@@ -94,6 +103,7 @@ SIGNATURES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             "device": "auto",
             "n_threads": None,
             "memory_budget": None,
+            "cache_bytes": 0,
         },
     ),
     (
@@ -125,7 +135,9 @@ SIGNATURES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     ),
     (BigWigDataset, DATASET),
     (BigWigDataset.set_epoch, {"epoch": REQUIRED}),
+    (BigWigDataset.set_rank, {"rank": REQUIRED, "world_size": REQUIRED}),
     (BigWigDataset.state_dict, {}),
+    (BigWigDataset.stats, {}),
     (download_example_data, {"path": None}),
     (make_example_data, {"path": REQUIRED, "seed": 0, "contigs": None}),
 ]
@@ -166,7 +178,7 @@ def test_torch_data_set_has_the_same_signature() -> None:
     from bigwig_loader.pytorch import PytorchBigWigDataset
 
     assert parameters(PytorchBigWigDataset) == DATASET
-    for name in ("set_epoch", "state_dict", "load_state_dict", "__iter__", "__len__"):
+    for name in ("set_epoch", "state_dict", "load_state_dict", "stats", "__iter__", "__len__"):
         assert hasattr(PytorchBigWigDataset, name)
 
 
@@ -206,6 +218,8 @@ def test_errors_are_a_closed_set() -> None:
         errors.InvalidInputError: ValueError,
         errors.InvalidDataError: ValueError,
         errors.NotFoundError: LookupError,
+        # The peers raise ValueError for it.
+        errors.UnknownContigError: ValueError,
         errors.BackendUnavailableError: RuntimeError,
         errors.LoaderError: RuntimeError,
     }

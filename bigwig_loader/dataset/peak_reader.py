@@ -1,0 +1,271 @@
+"""Examples of a peak loader to batches: reads their windows and names what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.assemble.batch import Batch
+from bigwig_loader.backend.protocol import SignalCounts
+from bigwig_loader.dataset.locus_selection import Advance, PeakWindows, centred
+from bigwig_loader.dataset.peak_loci import KeptLoci, PeakLoci
+from bigwig_loader.dataset.peak_memory import LocusArrays, PeakArrays
+from bigwig_loader.dataset.peak_sources import PeakSequences, PeakTracks, add_counts
+from bigwig_loader.dataset.stats import SIGNAL, Meter
+from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.sampling.peaks import PeakExamples
+
+T = TypeVar("T")
+
+# Loci that are extracted in one call.
+EXTRACTED_AT_ONCE = 512
+
+
+@dataclass(frozen=True, eq=False)
+class PeakInputs:
+    """What examples are read from.
+
+    Parameters
+    ----------
+    sequences : PeakSequences
+    signals : PeakTracks or None
+        None delivers sequence alone.
+    controls : PeakTracks or None
+    """
+
+    sequences: PeakSequences
+    signals: PeakTracks | None
+    controls: PeakTracks | None
+
+    def counts(self) -> SignalCounts:
+        """What reading signal has taken in this process."""
+        total = SignalCounts()
+        for tracks in (self.signals, self.controls):
+            if tracks is not None:
+                add_counts(total, tracks.counts())
+        return total
+
+    def read(
+        self,
+        contig: npt.NDArray[np.int32],
+        centre: npt.NDArray[np.int64],
+        widths: tuple[int, int],
+        reverse: npt.NDArray[np.bool_] | None = None,
+        meter: Meter | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Sequences (k, 4, W), signals (k, T, V) and controls (k, C, W) around k bases.
+
+        Parameters
+        ----------
+        contig, centre, reverse : (k,) arrays
+        widths : (int, int)
+            W and V.
+        """
+        meter = meter or Meter()
+        around = centred(contig, centre, widths[0], reverse)
+        with meter.stage("sequence"):
+            sequences = self.sequences.encode(around)
+        with meter.stage(SIGNAL):
+            return sequences, *self.read_signal(contig, centre, widths, reverse)
+
+    def read_signal(
+        self,
+        contig: npt.NDArray[np.int32],
+        centre: npt.NDArray[np.int64],
+        widths: tuple[int, int],
+        reverse: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[Any, Any]:
+        """Signals and controls of `read`; None where there are none."""
+        signals = controls = None
+        if self.signals is not None:
+            signals = self.signals.read(centred(contig, centre, widths[1], reverse))
+        if self.controls is not None:
+            controls = self.controls.read(centred(contig, centre, widths[0], reverse))
+        return signals, controls
+
+
+class PeakReader:
+    """Reads examples of a plan.
+
+    Parameters
+    ----------
+    inputs : PeakInputs
+    windows : PeakWindows
+    loci : PeakLoci
+        `Batch.sources` counts the files of its peaks first, then those of its negatives.
+    count_target : {"log1p"} or None
+    """
+
+    def __init__(
+        self,
+        inputs: PeakInputs,
+        windows: PeakWindows,
+        loci: PeakLoci,
+        count_target: str | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.windows = windows
+        self.peaks, self.negatives = loci.kept_peaks, loci.kept_negatives
+        self.n_peak_files = loci.n_peak_files
+        self.count_target = count_target
+        self.meter = Meter()
+        self._memory: PeakArrays | None = None
+        self._names = np.array(inputs.sequences.contigs.names, dtype=np.str_)
+
+    def extract(self, negative_jitter: int, advance: Advance | None = None) -> None:
+        """Read all loci now, with their margins for jitter; later examples are cut out of that.
+
+        Parameters
+        ----------
+        negative_jitter : int
+            Margin of the negatives; that of the peaks is ``windows.max_jitter``.
+        advance : callable, optional
+            Told the number of loci read, as reading goes on.
+        """
+        windows, signals = self.windows, self.inputs.signals
+        assert signals is not None
+        controls = self.inputs.controls
+        self._memory = PeakArrays(
+            self._extract(self.peaks, windows.max_jitter, advance),
+            self._extract(self.negatives, negative_jitter, advance),
+            windows.in_window,
+            windows.out_window,
+            signals.swap,
+            None if controls is None else controls.swap,
+        )
+
+    def _extract(self, loci: KeptLoci, margin: int, advance: Advance | None) -> LocusArrays:
+        if not len(loci):
+            nothing = np.zeros((0, 0, 0), np.float32)
+            return LocusArrays(nothing, nothing, nothing, margin)
+        widths = (self.windows.in_window + 2 * margin, self.windows.out_window + 2 * margin)
+        sequences, signals, controls = extract_windows(
+            self.inputs.read, loci.contig, loci.middle, widths, advance
+        )
+        return LocusArrays(sequences, signals, controls, margin)
+
+    def read(self, examples: PeakExamples, epoch: int, index: int | None) -> Batch:
+        """A batch of the examples."""
+        is_peak, locus = examples.is_peak, examples.locus
+        contig = self._of(is_peak, locus, self.peaks.contig, self.negatives.contig)
+        middle = self._of(is_peak, locus, self.peaks.middle, self.negatives.middle)
+        jitter = examples.jitter.astype(np.int64)
+        reverse = examples.reverse if examples.reverse.any() else None
+        widths = (self.windows.in_window, self.windows.out_window)
+        centre = middle + jitter
+        if self._memory is None:
+            arrays = self.inputs.read(contig, centre, widths, reverse, self.meter)
+        else:
+            arrays = self._memory.cut(is_peak, locus, jitter, examples.reverse)
+        with self.meter.stage("assemble"):
+            start = centre - widths[0] // 2
+            source = self._of(is_peak, locus, self.peaks.source, self.negatives.source)
+            source[~is_peak] += self.n_peak_files
+            tracks = self.inputs.signals
+            value_start = None if tracks is None else centre - widths[1] // 2
+            return Batch(
+                sequences=arrays[0],
+                values=arrays[1],
+                controls=arrays[2],
+                counts=self._counts(arrays[1], contig, centre),
+                labels=is_peak.astype(np.int64),
+                chromosomes=self._names[contig],
+                starts=start,
+                ends=start + widths[0],
+                value_starts=value_start,
+                value_ends=None if value_start is None else value_start + widths[1],
+                reverse=examples.reverse,
+                jitter=jitter,
+                sources=source,
+                regions=self._of(is_peak, locus, self.peaks.row, self.negatives.row),
+                track_names=None if tracks is None else tracks.names,
+                epoch=epoch,
+                index=index,
+            )
+
+    @staticmethod
+    def _of(
+        is_peak: npt.NDArray[np.bool_], locus: npt.NDArray[Any], peaks: Any, negatives: Any
+    ) -> npt.NDArray[Any]:
+        """What peaks or negatives have at each locus."""
+        result = np.empty(len(locus), peaks.dtype)
+        result[is_peak] = peaks[locus[is_peak]]
+        result[~is_peak] = negatives[locus[~is_peak]]
+        return result
+
+    def _counts(
+        self, signals: Any, contig: npt.NDArray[np.int32], centre: npt.NDArray[np.int64]
+    ) -> Any:
+        """``log1p`` of the sum over bases and tracks of each group, (k, G) float32.
+
+        Raises
+        ------
+        InvalidInputError
+            If a sum is -1 or less.
+        """
+        if self.count_target is None or signals is None:
+            return None
+        assert self.inputs.signals is not None
+        total = signals.sum(axis=2, dtype=np.float64)
+        first = np.cumsum([0, *self.inputs.signals.groups[:-1]])
+        # Groups keep their places on reverse complement, so their sums do.
+        total = np.add.reduceat(total, first, axis=1)
+        if (total <= -1).any():
+            example, group = np.argwhere(total <= -1)[0].tolist()
+            raise InvalidInputError(
+                "argument count_target: log1p expects sums of signal above -1; got "
+                f"{total[example, group]} for track group {group} around "
+                f"{self._names[contig[example]]}:{centre[example]}"
+            )
+        return np.log1p(total).astype(np.float32)
+
+
+def extract_windows(
+    read: Callable[..., tuple[Any, Any, Any]],
+    contig: npt.NDArray[np.int32],
+    middle: npt.NDArray[np.int64],
+    widths: tuple[int, int],
+    advance: Advance | None = None,
+) -> tuple[Any, Any, Any]:
+    """Windows of all loci in memory, in parts of `EXTRACTED_AT_ONCE`.
+
+    Parameters
+    ----------
+    read : callable
+        `PeakInputs.read`, or one like it.
+    contig, middle, widths
+        As there.
+    advance : callable, optional
+        Told the number of loci read, as reading goes on.
+    """
+    n = len(middle)
+    joined: list[Any] = [None, None, None]
+    for first in range(0, n, EXTRACTED_AT_ONCE):
+        part = slice(first, first + EXTRACTED_AT_ONCE)
+        arrays = read(contig[part], middle[part], widths)
+        for i, array in enumerate(arrays):
+            if array is not None:
+                if joined[i] is None:
+                    joined[i] = np.empty((n, *array.shape[1:]), array.dtype)
+                joined[i][part] = array
+        if advance is not None:
+            advance(len(middle[part]))
+    return joined[0], joined[1], joined[2]
+
+
+def with_progress(total: int, title: str, verbose: bool, work: Callable[[Advance | None], T]) -> T:
+    """Do `work`, with a progress bar where `verbose`."""
+    if not verbose:
+        return work(None)
+    from rich.progress import Progress
+
+    with Progress() as bar:
+        task = bar.add_task(title, total=total)
+        result = work(lambda n: bar.advance(task, n))
+        # Loci that are dropped for other reasons are never counted.
+        bar.update(task, completed=total)
+        return result
