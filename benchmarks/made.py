@@ -154,7 +154,7 @@ def make_all(folder: Path, scale: Scale) -> list[DataSet]:
     return sets
 
 
-def _once(folder: Path, recipe: dict[str, object], make: Callable[[], None]) -> None:
+def make_once(folder: Path, recipe: dict[str, object], make: Callable[[], None]) -> None:
     """Call `make` unless the folder holds what this recipe makes."""
     stamp = folder / "recipe.json"
     wanted = json.dumps(recipe)
@@ -176,7 +176,7 @@ def _realistic(folder: Path, scale: Scale) -> DataSet:
     def make() -> None:
         subprocess.run(command, check=True)
 
-    _once(folder, recipe, make)
+    make_once(folder, recipe, make)
     paths = tuple(str(folder / f"track_{i:04d}.bw") for i in range(scale.n_realistic))
     note = "make_bench_data.py: simulated fold change and coverage, written by pybigtools"
     genome = str(folder / "genome.fa")
@@ -222,7 +222,7 @@ def _large_blocks(folder: Path, source: DataSet, n_files: int = 4) -> DataSet:
         with ProcessPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
             list(pool.map(_rewrite, sources, paths))
 
-    _once(folder, {"rewrite": 1, "of": sources, "contigs": source.contigs}, make)
+    make_once(folder, {"rewrite": 1, "of": sources, "contigs": source.contigs}, make)
     note = f"the intervals of {len(sources)} realistic files, written by pyBigWig"
     return DataSet("blocks_32kb", tuple(paths), source.contigs, note, block="32 KB")
 
@@ -255,7 +255,7 @@ def _fixed(folder: Path, items_bp: int, scale: Scale) -> DataSet:
         with ProcessPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
             list(pool.map(write_fixed, paths, [items_bp] * len(paths), [contigs] * len(paths)))
 
-    _once(folder, {"fixed": 1, "bp": items_bp, "n": len(paths), "contigs": contigs}, make)
+    make_once(folder, {"fixed": 1, "bp": items_bp, "n": len(paths), "contigs": contigs}, make)
     note = f"items of {items_bp} bp on average, contiguous, written by bigwig_loader"
     return DataSet(f"items_{items_bp}bp", tuple(paths), contigs, note)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bigwig_loader.example_data import ExampleData, make_example_data
+from tests.helpers.peaks import PeakWorld, make_peak_world
 
 # The same examples in every run, so that a failure can be repeated; more of them on request.
 settings.register_profile(
@@ -51,3 +52,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> ExampleData:
     """A made data set of 0.1 Mb: genome, four tracks, peaks, regions. Not to be written to."""
     folder: Path = tmp_path_factory.mktemp("tiny")
     return make_example_data(folder, seed=1, contigs=TINY_CONTIGS)
+
+
+@pytest.fixture(scope="session")
+def peak_world(tmp_path_factory: pytest.TempPathFactory) -> PeakWorld:
+    """A made genome of 6.5 kb with tracks, peaks and background regions. Not to be written to."""
+    return make_peak_world(tmp_path_factory.mktemp("peaks"))

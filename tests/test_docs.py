@@ -43,18 +43,25 @@ def python_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
+# The made genome is so full of peaks that not every one has a match.
+@pytest.mark.filterwarnings("ignore:extract_matching_loci:UserWarning")
 def test_readme(example: ExampleData) -> None:
     pytest.importorskip("torch")
     names: dict[str, Any] = {
         "bigwig_dir": example.bigwig_dir,
         "bigwig_file": example.bigwigs[0],
+        "bigwig_files": list(example.bigwigs),
+        "peaks": example.peaks,
         "reference_genome": example.reference_genome,
     }
     blocks = python_blocks(REPOSITORY / "README.md")
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     batch, regions = names["batch"], names["regions"]
+    assert tuple(names["X"].shape[1:]) == (4, 2114)
+    assert tuple(names["y"].shape[1:]) == (len(example.bigwigs), 1000)
+    assert names["why"]["kept"].any()
     assert tuple(batch.sequences.shape) == (32, 2000, 4)
     assert tuple(batch.values.shape) == (32, 1000, len(example.bigwigs))
     assert len(regions) > 0

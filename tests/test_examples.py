@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
 import shutil
-import types
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bigwig_loader.example_data import ExampleData, make_example_data
+from tests.helpers.distributed_example import main_of
 from tests.helpers.shared import REPOSITORY
 
 EXAMPLES = {path.stem: path for path in sorted((REPOSITORY / "examples").glob("*.py"))}
 
 
-def main_of(name: str, monkeypatch: pytest.MonkeyPatch, data: ExampleData) -> Callable[..., Any]:
-    """The `main` of an example, with tiny data in place of what it would make."""
-    # Not as a module of its name: no bytecode is to be written beside the examples.
-    code = compile(EXAMPLES[name].read_text(), str(EXAMPLES[name]), "exec")
-    module = types.ModuleType(name)
-    exec(code, module.__dict__)
-    monkeypatch.setattr(module, "make_example_data", lambda _folder: data)
-    main: Callable[..., Any] = module.main
-    return main
-
-
 def test_all_examples_are_tested() -> None:
-    assert set(EXAMPLES) == {"train_pytorch", "framework_agnostic", "make_regions"}
+    tests = {name.removeprefix("test_") for name in globals()}
+    assert set(EXAMPLES) <= tests
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -38,29 +30,106 @@ def test_examples_are_short_and_listed(name: str) -> None:
     assert f"`{name}.py`" in (REPOSITORY / "examples" / "README.md").read_text()
 
 
-def test_train_pytorch(
-    tiny_data: ExampleData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loss = main_of("train_pytorch", monkeypatch, tiny_data)(str(tmp_path), batches_per_epoch=3)
+def run(name: str, data: ExampleData, out: Path, *given: str, n_ranks: int | None = None) -> str:
+    """Run an example in a process of its own, or under torchrun; what it prints."""
+    command = [sys.executable, "-m"]
+    if n_ranks is not None:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={n_ranks}", "-m"]
+    command += ["tests.helpers.distributed_example", name, str(data.directory), str(out), *given]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    return done.stdout
+
+
+def test_train_pytorch(tiny_data: ExampleData, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    loss = main_of("train_pytorch", tiny_data)(str(tmp_path), batches_per_epoch=3)
     assert math.isfinite(loss)
 
 
-def test_framework_agnostic(
-    tiny_data: ExampleData,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+# The tiny contigs have too few windows to match.
+@pytest.mark.filterwarnings("ignore:extract_matching_loci:UserWarning")
+def test_train_peaks(tiny_data: ExampleData, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    loss = main_of("train_peaks", tiny_data)(str(tmp_path), n_epochs=1)
+    assert math.isfinite(loss)
+
+
+def test_train_jax(
+    tiny_data: ExampleData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main_of("framework_agnostic", monkeypatch, tiny_data)(str(tmp_path))
+    pytest.importorskip("jax", reason="needs jax")
+    assert math.isfinite(main_of("train_jax", tiny_data)(str(tmp_path), batches_per_epoch=3))
+    shown = capsys.readouterr().out
+    assert shown.count("(32, 100, 4) values") == 3
+    assert "resumes here: epoch 1" in shown
+
+
+def test_train_tensorflow(
+    tiny_data: ExampleData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow", reason="needs tensorflow")
+    loss = main_of("train_tensorflow", tiny_data)(str(tmp_path), batches_per_epoch=3)
+    assert math.isfinite(loss)
+    assert capsys.readouterr().out.count("(32, 100, 4) values") == 3
+
+
+# Lightning's own, with recent versions of PyTorch; and its advice for longer runs.
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")
+def test_train_lightning(tiny_data: ExampleData, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning", reason="needs pytorch-lightning")
+    main = main_of("train_lightning", tiny_data)
+    assert math.isfinite(main(str(tmp_path), max_steps=7))
+    assert (tmp_path / "lightning" / "last.ckpt").exists()
+    # From step 5 of the 20 of an epoch.
+    assert math.isfinite(main(str(tmp_path), max_steps=22))
+
+
+@pytest.mark.slow
+def test_train_ddp(tiny_data: ExampleData, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    shown = run("train_ddp", tiny_data, tmp_path, "n_epochs=1", "batches_per_epoch=3", n_ranks=2)
+    assert [line[:15] for line in shown.splitlines() if line.startswith("epoch")] == [
+        f"epoch 0 batch {i}" for i in range(3)
+    ]
+    # Another number of processes goes on where the first run ended.
+    shown = run("train_ddp", tiny_data, tmp_path, "n_epochs=2", "batches_per_epoch=3", n_ranks=1)
+    assert [line[:15] for line in shown.splitlines() if line.startswith("epoch")] == [
+        f"epoch 1 batch {i}" for i in range(3)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None or importlib.util.find_spec("pyarrow") is None,
+    reason="needs ray[train]",
+)
+def test_train_ray(tiny_data: ExampleData, tmp_path: Path) -> None:
+    # Two workers share batches of 32.
+    assert "'n_examples': 16" in run("train_ray", tiny_data, tmp_path, "batches_per_epoch=3")
+
+
+def test_framework_agnostic(
+    tiny_data: ExampleData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main_of("framework_agnostic", tiny_data)(str(tmp_path))
     shown = capsys.readouterr().out
     assert "batch (3, 32, 4)" in shown
     assert shown.count("sequences (16, 2048, 4) float32, values (16, 32, 4)") == 5
 
 
-def test_make_regions(
-    tiny_data: ExampleData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = main_of("make_regions", monkeypatch, tiny_data)(str(tmp_path))
+def test_make_regions(tiny_data: ExampleData, tmp_path: Path) -> None:
+    counts = main_of("make_regions", tiny_data)(str(tmp_path))
     assert set(counts) == {"train", "validation", "test"}
     assert all(count > 0 for count in counts.values())
     for split, count in counts.items():
