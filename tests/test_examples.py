@@ -64,23 +64,22 @@ def test_train_peaks(tiny_data: ExampleData, tmp_path: Path) -> None:
     assert math.isfinite(loss)
 
 
-def test_train_jax(
-    tiny_data: ExampleData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("jax", reason="needs jax")
-    assert math.isfinite(main_of("train_jax", tiny_data)(str(tmp_path), batches_per_epoch=3))
-    shown = capsys.readouterr().out
+# JAX and TensorFlow in processes of their own: see tests/alone.
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
+def test_train_jax(tiny_data: ExampleData, tmp_path: Path) -> None:
+    shown = run("train_jax", tiny_data, tmp_path, "batches_per_epoch=3")
     assert shown.count("(32, 100, 4) values") == 3
     assert "resumes here: epoch 1" in shown
+    assert math.isfinite(float(shown.splitlines()[-1]))
 
 
-def test_train_tensorflow(
-    tiny_data: ExampleData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("tensorflow", reason="needs tensorflow")
-    loss = main_of("train_tensorflow", tiny_data)(str(tmp_path), batches_per_epoch=3)
-    assert math.isfinite(loss)
-    assert capsys.readouterr().out.count("(32, 100, 4) values") == 3
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs tensorflow")
+def test_train_tensorflow(tiny_data: ExampleData, tmp_path: Path) -> None:
+    shown = run("train_tensorflow", tiny_data, tmp_path, "batches_per_epoch=3")
+    assert shown.count("(32, 100, 4) values") == 3
+    assert math.isfinite(float(shown.splitlines()[-1]))
 
 
 # Lightning's own, with recent versions of PyTorch; and its advice for longer runs.

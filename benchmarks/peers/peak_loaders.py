@@ -1,64 +1,95 @@
-"""One peak loader in a process of its own: time to its first batch, an epoch, and memory.
+"""One peak loader in a process of its own: time to its first batch, epochs, and memory.
 
 ``python -m benchmarks.peers.peak_loaders JSON`` prints one JSON line. The parent compares hashes of
-batches before it looks at times.
+batches and labels before it looks at times.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from benchmarks.record import REPOSITORY
 
 HASHED_BATCHES = 200
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Build the loader that `request` names, and run `n_epochs` epochs of it."""
-    name = request["loader"]
+@dataclass(frozen=True)
+class PeakJob:
+    """What one process does.
+
+    Parameters
+    ----------
+    loader : {"cherimoya", "ours"}
+    arguments : dict
+        Of `PeakGenerator`, the same for both.
+    options : dict
+        Further ones, for ours only.
+    n_epochs : int
+        Epochs to time, after a first one that is compared.
+    """
+
+    loader: str
+    arguments: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    n_epochs: int = 2
+
+
+def measure(job: PeakJob, python: str = sys.executable) -> dict[str, Any]:
+    """Run a job in a process of its own."""
+    command = [python, "-m", "benchmarks.peers.peak_loaders", json.dumps(asdict(job))]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{job.loader} failed: {done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def run(job: PeakJob) -> dict[str, Any]:
+    """Build the loader, compare an epoch, time the next ones."""
+    import pandas as pd
     import torch
 
-    if name == "cherimoya":
+    if job.loader == "cherimoya":
         from cherimoya.io import PeakGenerator
-
-        options: dict[str, Any] = {}
     else:
-        from bigwig_loader.io import PeakGenerator  # type: ignore[assignment]
-
-        options = {"rng": "cherimoya-0.3"} if name == "ours_compatible" else {}
-        options |= request.get("options", {})
-    before = memory("VmRSS")
+        from bigwig_loader.io import PeakGenerator
+    assert pd is not None  # both need it; importing it is no part of building a loader
+    before = memory_mb("VmRSS")
     began = time.perf_counter()
-    loader = PeakGenerator(**request["arguments"], **options)
+    loader = PeakGenerator(**job.arguments, **job.options)
     built = time.perf_counter()
     batches = iter(loader)
-    first = next(batches)
-    first_at = time.perf_counter()
-    result = {
-        "loader": name,
-        "build_s": built - began,
-        "first_batch_s": first_at - began,
-        "n_examples": len(loader.dataset),
-        "epochs": [],
-    }
-    hashes, labels = [digest(first)], [first[-1]]
+    batch = next(batches)
+    first = time.perf_counter()
+    hashes, labels = [digest(batch)], [batch[-1]]
     for batch in batches:
         if len(hashes) < HASHED_BATCHES:
             hashes.append(digest(batch))
         labels.append(batch[-1])
-    del batches
-    result["hashes"] = hashes
-    result["labels"] = hashlib.sha256(torch.cat(labels).numpy().tobytes()).hexdigest()
-    for _ in range(request["n_epochs"]):
-        began = time.perf_counter()
-        n = sum(len(batch[0]) for batch in loader)
-        result["epochs"].append({"n": n, "s": time.perf_counter() - began})
-    result["rss_before_mb"] = before
-    result["rss_mb"], result["peak_mb"] = memory("VmRSS"), memory("VmHWM")
-    return result
+    rates = []
+    for _ in range(job.n_epochs):
+        start, n = time.perf_counter(), 0
+        for batch in loader:
+            n += len(batch[0])
+        rates.append(n / (time.perf_counter() - start))
+    return {
+        "build_s": built - began,
+        "first_batch_s": first - began,
+        "examples_per_s": rates,
+        "n_examples": len(loader.dataset),
+        "hashes": hashes,
+        "labels": hashlib.sha256(torch.cat(labels).numpy().tobytes()).hexdigest(),
+        "memory_before_mb": before,
+        "memory_mb": memory_mb("VmRSS"),
+        "memory_peak_mb": memory_mb("VmHWM"),
+    }
 
 
 def digest(batch: Any) -> str:
@@ -69,11 +100,11 @@ def digest(batch: Any) -> str:
     return sha.hexdigest()
 
 
-def memory(field: str) -> float:
-    """A line of /proc/self/status in MB."""
+def memory_mb(name: str) -> float:
+    """A line of /proc/self/status."""
     text = Path("/proc/self/status").read_text()
-    return int(text.split(f"{field}:")[1].split()[0]) / 1024
+    return int(text.split(f"{name}:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(main(json.loads(sys.argv[1]))) + "\n")
+    sys.stdout.write("\n" + json.dumps(run(PeakJob(**json.loads(sys.argv[1])))) + "\n")

@@ -6,6 +6,7 @@ be run by the interpreter of another environment, which needs the library in que
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import resource
@@ -90,6 +91,8 @@ def _run(job: MatchingJob) -> dict[str, Any]:
     )
     versions = {"numpy": np.__version__, "python": sys.version.split()[0]}
     versions["pandas"] = sys.modules["pandas"].__version__
+    if job.library == "tangermeme":
+        versions["tangermeme"] = importlib.metadata.version("tangermeme")
     return {
         "wall_s": wall,
         "cpu_s": cpu,

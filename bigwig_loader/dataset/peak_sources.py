@@ -164,6 +164,15 @@ class PeakTracks:
         self.groups = tuple(groups)
         self._contigs = contigs
         self.swap = group_swap(self.groups, self.names)
+        self._swap_here = bool((self.swap != np.arange(self.n_tracks)).any())
+        only = self._parts[0]
+        if (
+            self._swap_here
+            and isinstance(only, _Files)
+            and only.columns == list(range(self.n_tracks))
+        ):
+            only.track_swap = tuple(self.swap.tolist())
+            self._swap_here = False
 
     @property
     def n_tracks(self) -> int:
@@ -185,7 +194,7 @@ class PeakTracks:
         for part in self._parts:
             part.read(windows, bin_size, out)
         reverse = windows.reverse
-        if reverse is not None and reverse.any() and (self.swap != np.arange(shape[1])).any():
+        if self._swap_here and reverse is not None and reverse.any():
             out[reverse] = out[reverse][:, self.swap]
         return out
 
@@ -215,6 +224,8 @@ class _Files:
         self, collection: BigWigCollection, columns: list[int], contigs: ContigTable
     ) -> None:
         self.columns = columns
+        # Where it reads all tracks there are, the backend also lets them change places.
+        self.track_swap: tuple[int, ...] | None = None
         self._collection = collection.with_transforms(FINITE)
         known = {name: i for i, name in enumerate(collection.contigs.names)}
         self._contig = np.array([known.get(name, -1) for name in contigs.names], np.int32)
@@ -226,7 +237,9 @@ class _Files:
         contig = self._contig[windows.contig_index]
         here = np.flatnonzero(contig >= 0)
         summed: Statistic = "mean" if bin_size == 1 else "sum"
-        options = SignalOptions(bin_size=bin_size, statistic=summed, layout="BTN")
+        options = SignalOptions(
+            bin_size=bin_size, statistic=summed, layout="BTN", track_swap=self.track_swap
+        )
         if len(here) == len(contig):
             moved = Windows(contig, windows.start, windows.length_bp, windows.reverse)
             whole = len(self.columns) == out.shape[1]

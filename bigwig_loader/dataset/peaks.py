@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -278,7 +279,7 @@ class PeakDataset:
         self._loci = choose_loci(
             (peaks, negatives), (chroms, summits), inputs, windows, filters, draw, verbose
         )
-        self._draw = draw
+        self._draw, self._seed_given = draw, random_state is not None
         self._plan = make_plan(self._loci, draw, windows)
         self.n_examples = self._plan.n_examples
         self._reader = PeakReader(inputs, windows, self._loci, count_target)
@@ -477,9 +478,15 @@ class PeakDataset:
         self._progress = Progress(epoch, batch, resumed=True)
 
     def check_state(self, state: Mapping[str, Any]) -> tuple[int, int]:
-        """Epoch and batch of a state, if it is one of a data set with the same batches."""
+        """Epoch and batch of a state, if it is one of a data set with the same batches.
+
+        A data set that drew its seed takes that of the state.
+        """
         seed, epoch, batch = check_state(state, self.fingerprint)
-        if seed != self.random_state:
+        if seed != self.random_state and not self._seed_given:
+            self._draw = dataclasses.replace(self._draw, random_state=seed)
+            self._plan = make_plan(self._loci, self._draw, self._reader.windows)
+        elif seed != self.random_state:
             raise InvalidInputError(
                 f"state: expected random_state {self.random_state}; got {seed}. Make this data "
                 f"set with random_state={seed}"

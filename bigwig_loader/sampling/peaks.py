@@ -120,7 +120,7 @@ class PhiloxPlan:
         Half of the examples, each by itself.
     shuffle : bool
         Peaks in a new order every epoch. Otherwise in the order given, with the negatives spread
-        evenly between them.
+        evenly between them; negatives too are in the order given where each is drawn once.
     seed : int
     weights : sequence of float, optional
         One for each file of peaks.
@@ -228,6 +228,8 @@ class PhiloxPlan:
         n, seed = self.n_negatives, self.seed
         if self.negatives.replacement:
             return random_below(n, seed, epoch, rank, stream=Stream.NEGATIVE)
+        if not self.shuffle and self.negatives.n_drawn == n:
+            return rank
         return shuffled_walk(n, rank, seed, epoch, stream=Stream.NEGATIVE)
 
     def _jitter(self, epoch: int, indices: Int64, is_peak: npt.NDArray[np.bool_]) -> Int64:

@@ -157,7 +157,7 @@ def examples_of(batches: Iterator[Batch] | list[Batch]) -> Iterator[tuple[Batch,
 @pytest.mark.filterwarnings("ignore:signal is 0 on contigs:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*Each file is read by itself:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*look like the two strands:UserWarning")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(setups())
 def test_equals_the_oracle(peak_world: PeakWorld, setup: Setup) -> None:
     chosen = {True: setup.chosen(peak_world, True), False: setup.chosen(peak_world, False)}

@@ -134,6 +134,20 @@ def test_loaders_of_the_same_batches_take_a_state(peak_world: PeakWorld) -> None
         assert next(iter(other)).index == 1
 
 
+@pytest.mark.parametrize("rng", ["philox", "cherimoya-0.3"])
+def test_a_drawn_seed_gives_way_to_a_saved_one(peak_world: PeakWorld, rng: str) -> None:
+    dataset = make(peak_world, rng=rng, random_state=None)
+    batches = iter(dataset)
+    next(batches)
+    state = json.loads(json.dumps(dataset.state_dict()))
+    rest = [as_bytes(b) for b in batches]
+    other = make(peak_world, rng=rng, random_state=None)
+    assert other.random_state != dataset.random_state
+    other.load_state_dict(state)
+    assert other.random_state == dataset.random_state
+    assert [as_bytes(b) for b in other] == rest
+
+
 def test_a_seed_is_drawn(peak_world: PeakWorld) -> None:
     one, two = (make(peak_world, random_state=None) for _ in range(2))
     assert one.random_state != two.random_state
