@@ -14,7 +14,7 @@ import torch
 from bigwig_loader.dataset.extract import Letters, LocusLimits, extract
 from bigwig_loader.dataset.locus_selection import PeakWindows
 from bigwig_loader.dataset.matching import extract_matching_loci
-from bigwig_loader.dataset.peak_sources import PeakLoadOptions
+from bigwig_loader.dataset.peak_sequences import PeakLoadOptions
 from bigwig_loader.dataset.peaks import PeakDataset
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.peak_loader import PeakExamples, PeakLoader, PeakSampler
@@ -73,8 +73,9 @@ def PeakGenerator(
     pin_memory : bool
         Deliver batches in page-locked memory, where there is CUDA.
     num_workers : int
-        Processes that make batches; 0 for a background thread of this one. The batches are the
-        same.
+        0 and 1: batches are made ahead in a background thread of this process, with `n_threads`
+        that read. 2 and more: in as many processes. The batches are the same, and processes are
+        rarely faster, since each batch has to be copied out of them.
     return_coordinates : bool
         End every batch with a dictionary of where its examples come from: ``chrom`` (list of str),
         ``start`` and ``end`` of the sequence's window, ``reverse``, ``jitter``, ``source`` (number

@@ -77,6 +77,15 @@ class EpochLoader:
         self._first = 0
         self._n_taken = 0
 
+    @property
+    def _iterator(self) -> Any:
+        # The trainer ends a DataLoader's worker processes by this name.
+        return self.loader._iterator
+
+    @_iterator.setter
+    def _iterator(self, iterator: Any) -> None:
+        self.loader._iterator = iterator
+
     def __len__(self) -> int:
         """Batches per epoch; TypeError where that is unknown."""
         return len(self.loader)

@@ -16,6 +16,7 @@ from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.pytorch import to_tensor
 from bigwig_loader.sampling.rng import check_epoch
+from bigwig_loader.types import check_not_negative
 
 Index = int | tuple[int, int]
 
@@ -229,8 +230,9 @@ def _whole(examples: Any) -> Any:
 class PeakLoader(DataLoader[Any]):
     """A DataLoader of a peak loader's batches; made by `PeakGenerator`.
 
-    Every iteration is the next epoch. With ``num_workers=0`` batches are made ahead in a background
-    thread; with more, in as many processes. Both deliver the same batches.
+    Every iteration is the next epoch. Batches are made ahead in a background thread, whose reading
+    needs no interpreter lock; with ``num_workers`` of 2 or more in as many processes. The batches
+    are the same.
 
     Parameters
     ----------
@@ -248,16 +250,20 @@ class PeakLoader(DataLoader[Any]):
     def __init__(
         self, dataset: PeakDataset, num_workers: int, pin_memory: bool, return_coordinates: bool
     ) -> None:
+        check_not_negative("num_workers", num_workers)
+        # One worker makes batches beside the training loop, and that is what the thread does,
+        # without copying them out of another process.
+        n_processes = num_workers if num_workers > 1 else 0
         sampler = PeakSampler(dataset)
         sampler.counted_by_loader = True
         super().__init__(
             PeakExamples(dataset, return_coordinates),
             batch_size=dataset.batch_size // dataset.shard.world_size,
             sampler=sampler,
-            num_workers=num_workers,
+            num_workers=n_processes,
             collate_fn=_whole,
             pin_memory=pin_memory and torch.cuda.is_available(),
-            persistent_workers=num_workers > 0,
+            persistent_workers=n_processes > 0,
         )
         self._peaks = dataset
 

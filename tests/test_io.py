@@ -84,7 +84,7 @@ def test_shapes_of_batches(peak_world: PeakWorld) -> None:
     assert shapes(**attribution) == [(8, 4, 60)]
 
 
-@pytest.mark.parametrize(("n_workers", "method"), [(1, "fork"), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize(("n_workers", "method"), [(2, "fork"), (3, "fork"), (2, "spawn")])
 def test_workers_make_the_same_batches(
     peak_world: PeakWorld, epochs: list[Batches], n_workers: int, method: str
 ) -> None:
@@ -105,6 +105,12 @@ def test_workers_make_the_same_batches(
         each.load_state_dict(state)
         assert as_plain(each) == epochs[2][3:]
         assert each.epoch == 3
+
+
+def test_one_worker_is_a_thread(peak_world: PeakWorld, epochs: list[Batches]) -> None:
+    loader = make(peak_world, num_workers=1)
+    assert loader.num_workers == 0
+    assert [as_plain(loader) for _ in range(2)] == epochs[:2]
 
 
 def test_a_loop_left_early(peak_world: PeakWorld, epochs: list[Batches]) -> None:

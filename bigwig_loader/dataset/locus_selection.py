@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.dataset.peak_sources import PeakSequences, PeakTracks, warn_caller
+from bigwig_loader.dataset.peak_sequences import PeakSequences
+from bigwig_loader.dataset.peak_tracks import PeakTracks, warn_caller
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.sampling.loci import Loci, Reason

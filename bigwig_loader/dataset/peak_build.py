@@ -18,7 +18,8 @@ from bigwig_loader.dataset.locus_selection import (
 from bigwig_loader.dataset.peak_loci import PeakLoci
 from bigwig_loader.dataset.peak_options import DrawOptions, FilterOptions, Mode
 from bigwig_loader.dataset.peak_reader import PeakInputs, with_progress
-from bigwig_loader.dataset.peak_sources import PeakLoadOptions, PeakSequences, PeakTracks
+from bigwig_loader.dataset.peak_sequences import PeakLoadOptions, PeakSequences
+from bigwig_loader.dataset.peak_tracks import PeakTracks
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.sampling.cherimoya import CherimoyaPlan
 from bigwig_loader.sampling.loci import Loci, LociSource, Reason, read_loci

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 Array = npt.NDArray[Any]
 
@@ -72,13 +72,18 @@ class PeakArrays:
         reverse : (k,) bool
             Deliver as reverse complement.
         """
-        sources = [self.peaks if peak else self.negatives for peak in is_peak.tolist()]
-        where = list(zip(sources, locus.tolist(), jitter.tolist(), strict=True))
-        sequences = _cut([s.sequences for s in sources], where, self.in_window)
-        signals = _cut([s.signals for s in sources], where, self.out_window)
+        parts = [
+            (np.flatnonzero(chosen), arrays)
+            for chosen, arrays in ((is_peak, self.peaks), (~is_peak, self.negatives))
+            if chosen.any()
+        ]
+        where = [(at, arrays, locus[at], arrays.margin + jitter[at]) for at, arrays in parts]
+        n = len(locus)
+        sequences = _cut([(w[0], w[1].sequences, w[2], w[3]) for w in where], n, self.in_window)
+        signals = _cut([(w[0], w[1].signals, w[2], w[3]) for w in where], n, self.out_window)
         controls = None
         if self.peaks.controls is not None:
-            controls = _cut([s.controls for s in sources], where, self.in_window)
+            controls = _cut([(w[0], w[1].controls, w[2], w[3]) for w in where], n, self.in_window)
         at = np.flatnonzero(reverse)
         if len(at):
             sequences[at] = sequences[at][:, ::-1, ::-1]
@@ -88,12 +93,17 @@ class PeakArrays:
         return sequences, signals, controls
 
 
-def _cut(arrays: Sequence[Any], where: list[tuple[LocusArrays, int, int]], width: int) -> Array:
-    first = arrays[0]
-    out = np.empty((len(arrays), first.shape[1], width), first.dtype)
-    for row, (array, (source, locus, jitter)) in enumerate(zip(arrays, where, strict=True)):
-        start = source.margin + jitter
-        out[row] = array[locus, :, start : start + width]
+def _cut(where: list[tuple[Any, Any, Any, Any]], n: int, width: int) -> Array:
+    """Windows (n, C, width) of (places in the result, arrays, loci, first bases)."""
+    out: Array | None = None
+    for at, array, locus, start in where:
+        windows = sliding_window_view(array, width, axis=2)[locus, :, start]
+        if len(at) == n:
+            return windows
+        if out is None:
+            out = np.empty((n, *windows.shape[1:]), windows.dtype)
+        out[at] = windows
+    assert out is not None
     return out
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bigwig_loader.dataset.locus_selection import CountRule, SelectionRules
-from bigwig_loader.dataset.peak_sources import warn_caller
+from bigwig_loader.dataset.peak_tracks import warn_caller
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.track_groups import strand_pairs
 from bigwig_loader.sampling.locus_filters import Edges, Exclusion, OutlierRule

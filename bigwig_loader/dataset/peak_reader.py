@@ -14,13 +14,16 @@ from bigwig_loader.backend.protocol import SignalCounts
 from bigwig_loader.dataset.locus_selection import Advance, PeakWindows, centred
 from bigwig_loader.dataset.peak_loci import KeptLoci, PeakLoci
 from bigwig_loader.dataset.peak_memory import LocusArrays, PeakArrays
-from bigwig_loader.dataset.peak_sources import PeakSequences, PeakTracks, add_counts
+from bigwig_loader.dataset.peak_sequences import PeakSequences
+from bigwig_loader.dataset.peak_tracks import PeakTracks, add_counts
 from bigwig_loader.dataset.stats import SIGNAL, Meter
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.sampling.peaks import PeakExamples
 
 T = TypeVar("T")
 
+# More reads at the same time than this add nothing: each has threads of its own.
+MAX_LANES = 4
 # Loci that are extracted in one call.
 EXTRACTED_AT_ONCE = 512
 
@@ -56,6 +59,7 @@ class PeakInputs:
         widths: tuple[int, int],
         reverse: npt.NDArray[np.bool_] | None = None,
         meter: Meter | None = None,
+        n_threads: int | None = None,
     ) -> tuple[Any, Any, Any]:
         """Sequences (k, 4, W), signals (k, T, V) and controls (k, C, W) around k bases.
 
@@ -70,7 +74,7 @@ class PeakInputs:
         with meter.stage("sequence"):
             sequences = self.sequences.encode(around)
         with meter.stage(SIGNAL):
-            return sequences, *self.read_signal(contig, centre, widths, reverse)
+            return sequences, *self.read_signal(contig, centre, widths, reverse, n_threads)
 
     def read_signal(
         self,
@@ -78,13 +82,14 @@ class PeakInputs:
         centre: npt.NDArray[np.int64],
         widths: tuple[int, int],
         reverse: npt.NDArray[np.bool_] | None = None,
+        n_threads: int | None = None,
     ) -> tuple[Any, Any]:
         """Signals and controls of `read`; None where there are none."""
         signals = controls = None
         if self.signals is not None:
-            signals = self.signals.read(centred(contig, centre, widths[1], reverse))
+            signals = self.signals.read(centred(contig, centre, widths[1], reverse), n_threads)
         if self.controls is not None:
-            controls = self.controls.read(centred(contig, centre, widths[0], reverse))
+            controls = self.controls.read(centred(contig, centre, widths[0], reverse), n_threads)
         return signals, controls
 
 
@@ -98,6 +103,11 @@ class PeakReader:
     loci : PeakLoci
         `Batch.sources` counts the files of its peaks first, then those of its negatives.
     count_target : {"log1p"} or None
+
+    Attributes
+    ----------
+    n_lanes : int
+        How many calls of `read` are worth making at the same time.
     """
 
     def __init__(
@@ -114,6 +124,9 @@ class PeakReader:
         self.count_target = count_target
         self.meter = Meter()
         self._memory: PeakArrays | None = None
+        threads = inputs.sequences.n_threads
+        self.n_lanes = min(threads, MAX_LANES)
+        self._threads_per_lane = threads // self.n_lanes
         self._names = np.array(inputs.sequences.contigs.names, dtype=np.str_)
 
     def extract(self, negative_jitter: int, advance: Advance | None = None) -> None:
@@ -148,6 +161,13 @@ class PeakReader:
         )
         return LocusArrays(sequences, signals, controls, margin)
 
+    @property
+    def example_bytes(self) -> int:
+        """Memory of one example, roughly."""
+        tracks = (self.inputs.signals, self.inputs.controls)
+        n_signals, n_controls = (0 if t is None else t.n_tracks for t in tracks)
+        return 4 * (self.windows.in_window * (1 + n_controls) + self.windows.out_window * n_signals)
+
     def read(self, examples: PeakExamples, epoch: int, index: int | None) -> Batch:
         """A batch of the examples."""
         is_peak, locus = examples.is_peak, examples.locus
@@ -158,7 +178,9 @@ class PeakReader:
         widths = (self.windows.in_window, self.windows.out_window)
         centre = middle + jitter
         if self._memory is None:
-            arrays = self.inputs.read(contig, centre, widths, reverse, self.meter)
+            arrays = self.inputs.read(
+                contig, centre, widths, reverse, self.meter, self._threads_per_lane
+            )
         else:
             arrays = self._memory.cut(is_peak, locus, jitter, examples.reverse)
         with self.meter.stage("assemble"):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-import numpy.typing as npt
-
-from bigwig_loader.assemble.batch import Batch
-from bigwig_loader.dataset.iterator import BatchIterator
-from bigwig_loader.dataset.loader import Prefetcher
 from bigwig_loader.dataset.locus_selection import PeakWindows
 from bigwig_loader.dataset.peak_build import choose_loci, make_plan, open_inputs
+from bigwig_loader.dataset.peak_epochs import PeakEpochs
 from bigwig_loader.dataset.peak_options import (
     Auto,
     CountTarget,
@@ -27,27 +20,23 @@ from bigwig_loader.dataset.peak_options import (
     warn_of_flat_strands,
 )
 from bigwig_loader.dataset.peak_reader import PeakReader, with_progress
-from bigwig_loader.dataset.peak_sources import PeakLoadOptions
-from bigwig_loader.dataset.state import Progress, check_state, make_state
-from bigwig_loader.dataset.stats import LoaderStats, Meter
-from bigwig_loader.errors import InvalidInputError, LoaderError
-from bigwig_loader.sampling.digest import digest
+from bigwig_loader.dataset.peak_sequences import PeakLoadOptions
+from bigwig_loader.dataset.state import Progress
+from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.sampling.loci import LociSource
 from bigwig_loader.sampling.locus_filters import Edges
 from bigwig_loader.sampling.peaks import NegativesPer
 from bigwig_loader.sampling.ranks import Shard, Uneven
-from bigwig_loader.sampling.rng import check_epoch, new_seed
+from bigwig_loader.sampling.rng import new_seed
 from bigwig_loader.types import check_choice, check_not_negative, check_positive
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 DEFAULT_CACHE_BYTES = 128 << 20
-# Examples that are read in one call, in whole batches: a call costs as much as reading a few.
-READ_AT_ONCE = 512
 
 
-class PeakDataset:
+class PeakDataset(PeakEpochs):
     """Batches of peaks and background regions, as BPNet-style models are trained on.
 
     Sequence, signal and controls of an example are windows around one base: the middle of its
@@ -150,7 +139,8 @@ class PeakDataset:
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     prefetch : int
-        Batches made ahead in a background thread.
+        Batches that may lie ready; 0 makes each when it is asked for, without a thread. Up to 512
+        examples (16 MB) are read in one call, and up to four such calls run at the same time.
     drop_last : bool
         Leave out a last batch of fewer examples.
     rank, world_size : int, optional
@@ -298,197 +288,3 @@ class PeakDataset:
                 ),
             )
         self._progress = Progress()
-
-    @property
-    def random_state(self) -> int:
-        """The seed, given or drawn."""
-        return self._draw.random_state
-
-    @property
-    def n_peaks(self) -> int:
-        """Peaks that are kept and drawn."""
-        return len(self._loci.kept_peaks)
-
-    @property
-    def n_negatives(self) -> int:
-        """Background regions that are kept."""
-        return len(self._loci.kept_negatives)
-
-    @property
-    def reasons(self) -> pd.DataFrame:
-        """Why every locus is kept or dropped: the reason table.
-
-        Columns ``kind`` ("peak" or "negative") and those of `Loci.table`; in order of the files.
-        """
-        return self._loci.table()
-
-    @property
-    def n_batches(self) -> int:
-        """Batches of an epoch, of all ranks together.
-
-        A last batch that is too short for each rank to have an example is none.
-        """
-        whole, rest = divmod(self.n_examples, self.batch_size)
-        return whole + (not self.drop_last and len(self._shard.slice_of(rest, self._uneven)) > 0)
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch, which the next or present iteration runs through."""
-        return self._progress.epoch
-
-    @property
-    def shard(self) -> Shard:
-        """Which part of every batch this process makes."""
-        return self._shard
-
-    @property
-    def meter(self) -> Meter:
-        """What counts the time of this process' batches."""
-        return self._reader.meter
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return self.n_batches
-
-    def indices(self, batch: int) -> npt.NDArray[np.int64]:
-        """Which examples of an epoch a batch holds, those of this rank."""
-        first = batch * self.batch_size
-        n = min(self.batch_size, self.n_examples - first)
-        return first + self._shard.slice_of(n, self._uneven)
-
-    def examples(self, epoch: int, indices: npt.ArrayLike, index: int | None = None) -> Batch:
-        """Any examples of any epoch, whatever was read before.
-
-        Parameters
-        ----------
-        epoch : int
-        indices : (k,) int
-            Each in [0, n_examples).
-        index : int, optional
-            Number of the batch they are, for `Batch.index`.
-        """
-        wanted = np.atleast_1d(np.asarray(indices, np.int64))
-        if not len(wanted):
-            raise InvalidInputError("indices of examples: expected at least one; got none")
-        outside = wanted[(wanted < 0) | (wanted >= self.n_examples)]
-        if len(outside):
-            raise InvalidInputError(
-                f"index of an example: expected 0 to {self.n_examples - 1}; got {outside[0]}"
-            )
-        check_epoch(epoch)
-        with self._reader.meter.stage("plan"):
-            drawn = self._plan.draw(0 if self._draw.is_fixed else epoch, wanted)
-        return self._reader.read(drawn, epoch, index)
-
-    def batches(
-        self, epoch: int, first: int = 0, step: int = 1, prefetch: int | None = None
-    ) -> Prefetcher[Batch]:
-        """Batches first, first + step, ... of any epoch; the data set's own position stays."""
-        depth = self.prefetch if prefetch is None else prefetch
-        source = self._make_batches(check_epoch(epoch), range(first, self.n_batches, step))
-        return Prefetcher(source, depth, meter=self._reader.meter)
-
-    def _make_batches(self, epoch: int, wanted: range) -> Iterator[Batch]:
-        """Batches, several of them read at once: slices of the same arrays that do not overlap."""
-        most = max(1, READ_AT_ONCE // self.batch_size)
-        at_once, first = 1, 0  # the first one is waited for
-        while first < len(wanted):
-            group = wanted[first : first + at_once]
-            first, at_once = first + len(group), min(2 * at_once, most)
-            indices = [self.indices(batch) for batch in group]
-            try:
-                joined = self.examples(epoch, np.concatenate(indices))
-            except Exception:
-                # One by one, so that the batches before the bad one are delivered.
-                for batch, of_batch in zip(group, indices, strict=True):
-                    if len(of_batch):
-                        yield self.read_batch(epoch, of_batch, batch)
-                continue
-            stops = np.cumsum([len(of_batch) for of_batch in indices]).tolist()
-            for batch, of_batch, stop in zip(group, indices, stops, strict=True):
-                if len(of_batch):
-                    yield joined.rows(stop - len(of_batch), stop, batch)
-
-    def read_batch(self, epoch: int, indices: npt.ArrayLike, batch: int | None = None) -> Batch:
-        """`examples`, with an error that names the batch.
-
-        Raises
-        ------
-        LoaderError
-            If it cannot be read; the original error is ``__cause__``.
-        """
-        try:
-            return self.examples(epoch, indices, batch)
-        except Exception as error:
-            which = f"batch {batch}" if batch is not None else f"examples {np.asarray(indices)}"
-            raise LoaderError(
-                f"{which} of epoch {epoch} could not be read: {type(error).__name__}: {error}"
-            ) from error
-
-    def __iter__(self) -> BatchIterator:
-        """The next epoch from its beginning; after `load_state_dict`, the rest of that epoch."""
-        self._progress = self._progress.following()
-        batches = self.batches(self._progress.epoch, self._progress.batch)
-        return BatchIterator(batches, self._progress, as_objects=True)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch."""
-        self._progress = Progress(check_epoch(epoch))
-
-    def stats(self) -> LoaderStats:
-        """What making batches took in this process so far; ``print()`` shows it as a table."""
-        return self._reader.meter.snapshot(self._reader.inputs.counts())
-
-    @cached_property
-    def fingerprint(self) -> dict[str, Any]:
-        """What decides what is in the batches, by name."""
-        inputs, loci = self._reader.inputs, self._loci
-        tracks = [t for t in (inputs.signals, inputs.controls) if t is not None]
-        return {
-            "mode": self._draw.mode,
-            "batch_size": self.batch_size,
-            "drop_last": self.drop_last,
-            "n_examples": self.n_examples,
-            "count_target": self._reader.count_target,
-            "windows": digest(self._reader.windows),
-            "tracks": digest(*((t.names, t.groups) for t in tracks)),
-            "peaks": digest(loci.kept_peaks.contig, loci.kept_peaks.middle),
-            "negatives": digest(loci.kept_negatives.contig, loci.kept_negatives.middle),
-            "plan": self._plan.fingerprint(),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands: a small dictionary that JSON can hold."""
-        progress = self._progress
-        return self.make_state(progress.epoch, progress.batch)
-
-    def make_state(self, epoch: int, batch: int) -> dict[str, Any]:
-        """The state after `batch` batches of an epoch."""
-        return make_state(self.random_state, epoch, batch, self.fingerprint)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was called, with the very batches that would have followed.
-
-        Raises
-        ------
-        InvalidInputError
-            If the state is that of a data set that would make other batches.
-        """
-        epoch, batch = self.check_state(state)
-        self._progress = Progress(epoch, batch, resumed=True)
-
-    def check_state(self, state: Mapping[str, Any]) -> tuple[int, int]:
-        """Epoch and batch of a state, if it is one of a data set with the same batches.
-
-        A data set that drew its seed takes that of the state.
-        """
-        seed, epoch, batch = check_state(state, self.fingerprint)
-        if seed != self.random_state and not self._seed_given:
-            self._draw = dataclasses.replace(self._draw, random_state=seed)
-            self._plan = make_plan(self._loci, self._draw, self._reader.windows)
-        elif seed != self.random_state:
-            raise InvalidInputError(
-                f"state: expected random_state {self.random_state}; got {seed}. Make this data "
-                f"set with random_state={seed}"
-            )
-        return epoch, batch

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bigwig_loader.dataset.extract import ExtractedLoci, Letters, LocusLimits, extract
 from bigwig_loader.dataset.locus_selection import PeakWindows
-from bigwig_loader.dataset.peak_sources import PeakLoadOptions
+from bigwig_loader.dataset.peak_sequences import PeakLoadOptions
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from tests.helpers.peaks import SHORT, TRACKS, PeakWorld, frame_of
 from tests.oracles.peaks import Rules, choose, onehot_of, values_of

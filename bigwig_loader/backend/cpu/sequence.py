@@ -190,6 +190,8 @@ def _check_out(out: npt.NDArray[Any], shape: tuple[int, int, int], dtype: np.dty
         raise InvalidInputError(
             f"argument out: expected an array {shape} {dtype}; got {got[0]} {got[1]}"
         )
+    if not out.size:
+        return
     row_bytes = shape[1] * shape[2] * dtype.itemsize
     inner = (shape[2] * dtype.itemsize, dtype.itemsize)
     apart = shape[0] < 2 or out.strides[0] >= row_bytes
