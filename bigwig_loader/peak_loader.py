@@ -201,6 +201,14 @@ class PeakSampler(DistributedSampler[Any]):
         """Go to a batch of an epoch."""
         self.progress = Progress(epoch, batch, resumed=True)
 
+    def state_dict(self) -> dict[str, int]:
+        """Where the epoch stands; what torchdata's `StatefulDataLoader` saves."""
+        return {"epoch": self.progress.epoch, "batch": self.progress.batch}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on where the state was saved."""
+        self.start_at(state["epoch"], state["batch"])
+
     def begin(self) -> Progress:
         """Go to where the next iteration starts."""
         self.progress = self.progress.following()
@@ -215,9 +223,12 @@ class PeakSampler(DistributedSampler[Any]):
         progress = self.progress if self.counted_by_loader else self.begin()
         epoch = progress.epoch
         for batch in range(progress.batch, self._peaks.n_batches):
-            yield from ((epoch, i) for i in self._peaks.indices(batch).tolist())
-            if not self.counted_by_loader:
-                progress.batch = batch + 1
+            indices = self._peaks.indices(batch).tolist()
+            for n, i in enumerate(indices, start=1):
+                # Before the last of a batch is handed out: whoever holds the batch asks then.
+                if n == len(indices) and not self.counted_by_loader:
+                    progress.batch = batch + 1
+                yield epoch, i
         if not self.counted_by_loader:
             progress.epoch, progress.batch = epoch + 1, 0
 

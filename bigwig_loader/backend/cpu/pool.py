@@ -20,6 +20,8 @@ MIN_BYTES = 1 << 20
 MAX_KEPT_BYTES = 512 << 20
 # Buffers are this much alike in size, so that batches of nearly one size share them.
 GRAIN_BYTES = 1 << 16
+# JAX and TensorFlow take over only memory that starts at such a multiple, and copy other memory.
+ALIGN_BYTES = 64
 
 Buffer = npt.NDArray[np.uint8]
 
@@ -75,7 +77,9 @@ class ArrayPool:
             if kept:
                 self._kept_bytes -= n_bytes
                 return kept.pop()
-        return np.empty(n_bytes, np.uint8)
+        memory = np.empty(n_bytes + ALIGN_BYTES, np.uint8)
+        first = -memory.ctypes.data % ALIGN_BYTES
+        return memory[first : first + n_bytes]
 
     def _give_back(self, buffer: Buffer) -> None:
         with self._lock:
