@@ -243,6 +243,22 @@ void for_items(const BlockItems* blocks, int64_t n_blocks, int64_t begin, int64_
 
 }  // namespace
 
+namespace {
+
+// Whether a row seems to hold single bases, as counts of read ends do: its first few items tell.
+// Only the way to the same values depends on it.
+bool holds_points(const BlockItems* blocks, int64_t n_blocks) {
+  constexpr int64_t kLooked = 8;
+  if (n_blocks == 0 || blocks[0].n < kLooked) return false;
+  int64_t n_points = 0;
+  for (int64_t i = 0; i < kLooked; ++i) {
+    n_points += blocks[0].items[i].end - blocks[0].items[i].start == 1;
+  }
+  return n_points > kLooked / 2;
+}
+
+}  // namespace
+
 // Values of the bases [begin, end) of a row, fill values included.
 void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* values) {
   const int64_t low = std::min(std::max<int64_t>(begin, 0), end);
@@ -251,8 +267,20 @@ void Rasterizer::fill_bases(const Row& row, int64_t begin, int64_t end, float* v
     fill_fixed(row, begin, end, values, nullptr);
     return;
   }
-  const Transform& transform = *row.transform;
+  const Transform transform = *row.transform;
   fill_run(values, 0, low - begin, request_.out_of_bounds);
+  if (holds_points(row.blocks, row.n_blocks)) {
+    std::fill(values + (low - begin), values + (high - begin), request_.uncovered);
+    for_items(row.blocks, row.n_blocks, low, high, [&](const StoredItem& item) {
+      const int64_t from = std::max<int64_t>(item.start, low) - begin;
+      const int64_t to = std::min<int64_t>(item.end, high) - begin;
+      const float value = stored_value(transform, item.value);
+      if (from < to) values[from] = value;
+      for (int64_t i = from + 1; i < to; ++i) values[i] = value;
+    });
+    fill_run(values, high - begin, end - begin, request_.out_of_bounds);
+    return;
+  }
   int64_t at = low;
   for_items(row.blocks, row.n_blocks, low, high, [&](const StoredItem& item) {
     const int64_t from = std::max<int64_t>(item.start, at);
