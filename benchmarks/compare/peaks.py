@@ -119,14 +119,17 @@ def _ratio(
 
 
 def memory(data: PeakData, scale: PeakScale, python: str) -> dict[str, Any]:
-    """How memory of ours grows with the number of loci, after whole epochs.
+    """How memory of ours grows with the number of peaks, after whole epochs.
 
-    The genome is loaded before: its size is that of the genome, however many loci there are.
+    The genome is loaded before: it takes what its bases take, however many peaks there are. The
+    negatives stay as many.
     """
     rows = []
     for n_loci in (*scale.n_loci, scale.n_most):
         job = jobs(data, n_loci, False, 0)["ours_default"]
-        measured = measure(replace(job, n_epochs=1, load_genome=True), python)
+        arguments = job.arguments | {"negatives": data.loci("negatives", scale.n_loci[0])}
+        job = replace(job, arguments=arguments, n_epochs=1, load_genome=True)
+        measured = measure(job, python)
         kept = ("memory_mb", "memory_peak_mb", "memory_before_mb", "n_examples")
         rows.append({"n_loci": n_loci} | {key: measured[key] for key in kept})
     return {
@@ -153,7 +156,7 @@ def run(scale: PeakScale, folder: Path, results: Results, rounds: int, python: s
     results.add(row)
     first, last = row["rows"][0], row["rows"][-1]
     print(
-        f"memory, at its highest: {first['memory_peak_mb']:.0f} MB with {first['n_loci']} loci, "
+        f"memory, at its highest: {first['memory_peak_mb']:.0f} MB with {first['n_loci']} peaks, "
         f"{last['memory_peak_mb']:.0f} MB with {last['n_loci']} ({row['growth']:+.1%})"
     )
 

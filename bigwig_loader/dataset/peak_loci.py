@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,35 +17,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class KeptLoci:
-    """What is needed of the loci that are kept: 24 bytes each.
+    """The loci that are kept: their places in the table of all, 4 bytes each.
 
     Parameters
     ----------
-    contig : (n,) int32
-        Counts the contigs of the sequences.
-    middle : (n,) int64
-    source : (n,) int32
-        Number of the file.
-    row : (n,) int64
-        Number of the locus in its file.
+    loci : Loci or None
+        All loci, their contigs counted as the sequences count them. None for none.
+    places : (n,) int32
+        Those that are kept, in order.
     """
 
-    contig: npt.NDArray[np.int32]
-    middle: npt.NDArray[np.int64]
-    source: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int64]
+    loci: Loci | None
+    places: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, loci: Loci | None) -> KeptLoci:
         """Those of `loci`; none of None."""
-        if loci is None:
-            none = np.zeros(0, np.int64)
-            return cls(none.astype(np.int32), none, none.astype(np.int32), none)
-        which = loci.kept
-        return cls(loci.contig[which], loci.middle[which], loci.source[which], loci.row[which])
+        kept = np.zeros(0, np.int32) if loci is None else loci.kept.astype(np.int32)
+        return cls(loci, kept)
 
     def __len__(self) -> int:
-        return len(self.middle)
+        return len(self.places)
+
+    def column(self, name: str, which: npt.NDArray[np.integer] | slice) -> npt.NDArray[Any]:
+        """A column of `Loci` for some of the loci, e.g. ``column("middle", slice(None))``."""
+        if self.loci is None:
+            return np.zeros(0, np.int64)[which]
+        column: npt.NDArray[Any] = getattr(self.loci, name)[self.places[which]]
+        return column
+
+    @property
+    def contig(self) -> npt.NDArray[np.int32]:
+        """Contig of each, (n,)."""
+        return self.column("contig", slice(None)).astype(np.int32, copy=False)
+
+    @property
+    def middle(self) -> npt.NDArray[np.int64]:
+        """Base that the windows of each are centred on, (n,)."""
+        return self.column("middle", slice(None))
+
+    @property
+    def source(self) -> npt.NDArray[np.int32]:
+        """Number of the file of each, (n,)."""
+        return self.column("source", slice(None)).astype(np.int32, copy=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,8 +171,8 @@ class PeakReader:
     def read(self, examples: PeakExamples, epoch: int, index: int | None) -> Batch:
         """A batch of the examples."""
         is_peak, locus = examples.is_peak, examples.locus
-        contig = self._of(is_peak, locus, self.peaks.contig, self.negatives.contig)
-        middle = self._of(is_peak, locus, self.peaks.middle, self.negatives.middle)
+        contig = self._of("contig", is_peak, locus).astype(np.int32, copy=False)
+        middle = self._of("middle", is_peak, locus)
         jitter = examples.jitter.astype(np.int64)
         reverse = examples.reverse if examples.reverse.any() else None
         widths = (self.windows.in_window, self.windows.out_window)
@@ -185,7 +185,7 @@ class PeakReader:
             arrays = self._memory.cut(is_peak, locus, jitter, examples.reverse)
         with self.meter.stage("assemble"):
             start = centre - widths[0] // 2
-            source = self._of(is_peak, locus, self.peaks.source, self.negatives.source)
+            source = self._of("source", is_peak, locus).astype(np.int32, copy=False)
             source[~is_peak] += self.n_peak_files
             tracks = self.inputs.signals
             value_start = None if tracks is None else centre - widths[1] // 2
@@ -203,20 +203,19 @@ class PeakReader:
                 reverse=examples.reverse,
                 jitter=jitter,
                 sources=source,
-                regions=self._of(is_peak, locus, self.peaks.row, self.negatives.row),
+                regions=self._of("row", is_peak, locus).astype(np.int64, copy=False),
                 track_names=None if tracks is None else tracks.names,
                 epoch=epoch,
                 index=index,
             )
 
-    @staticmethod
     def _of(
-        is_peak: npt.NDArray[np.bool_], locus: npt.NDArray[Any], peaks: Any, negatives: Any
+        self, name: str, is_peak: npt.NDArray[np.bool_], locus: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """What peaks or negatives have at each locus."""
-        result = np.empty(len(locus), peaks.dtype)
-        result[is_peak] = peaks[locus[is_peak]]
-        result[~is_peak] = negatives[locus[~is_peak]]
+        """A column of the peaks or negatives at each locus."""
+        result = np.empty(len(locus), np.int64)
+        result[is_peak] = self.peaks.column(name, locus[is_peak])
+        result[~is_peak] = self.negatives.column(name, locus[~is_peak])
         return result
 
     def _counts(

@@ -40,7 +40,7 @@ class PeakDataset(PeakEpochs):
     """Batches of peaks and background regions, as BPNet-style models are trained on.
 
     Sequence, signal and controls of an example are windows around one base: the middle of its
-    locus, moved by the jitter. Nothing is extracted beforehand: what is kept is a table of 24 bytes
+    locus, moved by the jitter. Nothing is extracted beforehand: what is kept is a table of 41 bytes
     a locus, and every batch is read from the genome and the BigWig files. What example i of an
     epoch is depends on (random_state, epoch, i) only, so batches do not depend on threads,
     processes, or what was read before.

@@ -67,7 +67,7 @@ class Loci:
         Base that windows are centred on: the summit, or ``start + (end - start) // 2``.
     source : (n,) int32
         Number of the file, in the order given.
-    row : (n,) int64
+    row : (n,) int32
         Number of the locus in its file, from 0.
     reason : (n,) uint8
         A `Reason` each.
@@ -81,7 +81,7 @@ class Loci:
     end: Int64
     middle: Int64
     source: npt.NDArray[np.int32]
-    row: Int64
+    row: npt.NDArray[np.int32]
     reason: npt.NDArray[np.uint8]
     paths: tuple[str, ...]
 
@@ -214,7 +214,7 @@ def _interleave(
         key = (np.cumsum(use) - 1) * n_files + number
         keys.append(np.where(use, key, np.iinfo(np.int64).max))
         part["source"] = np.full(len(use), number, np.int32)
-        part["row"] = np.arange(len(use), dtype=np.int64)
+        part["row"] = np.arange(len(use), dtype=np.int32)
     order = np.argsort(np.concatenate(keys), kind="stable")
     joined = {name: np.concatenate([p[name] for p in parts])[order] for name in parts[0]}
     use = joined.pop("use")
