@@ -260,6 +260,14 @@ def _fixed(folder: Path, items_bp: int, scale: Scale) -> DataSet:
     return DataSet(f"items_{items_bp}bp", tuple(paths), contigs, note)
 
 
+def fasta_lines(letters: np.ndarray, line_bp: int) -> bytes:
+    """Letters (n,) uint8 as lines of a FASTA file."""
+    whole = letters[: letters.size // line_bp * line_bp].reshape(-1, line_bp)
+    lines = np.pad(whole, ((0, 0), (0, 1)), constant_values=ord("\n")).tobytes()
+    rest = letters[whole.size :].tobytes()
+    return lines + (rest + b"\n" if rest else b"")
+
+
 def write_fixed(path: str, items_bp: int, contigs: dict[str, int]) -> None:
     """A file of contiguous items, `items_bp` long on average (geometric)."""
     rng = np.random.default_rng([items_bp, *path.encode()[-12:]])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.made import make_once
+from benchmarks.made import fasta_lines, make_once
 from bigwig_loader._bigwig_writer import write_bigwig
 
 READS_PER_BP = {"plus": 0.01, "minus": 0.01, "ctl_plus": 0.02, "ctl_minus": 0.02}
@@ -90,13 +90,7 @@ def _write_genome(data: PeakData) -> None:
         for name, length in data.contigs.items():
             fasta.write(f">{name}\n".encode())
             index.write(f"{name}\t{length}\t{fasta.tell()}\t{LINE_BP}\t{LINE_BP + 1}\n")
-            whole = length // LINE_BP * LINE_BP
-            bases = letters[rng.integers(0, 4, length, np.uint8)]
-            lines = np.full((whole // LINE_BP, LINE_BP + 1), ord("\n"), np.uint8)
-            lines[:, :LINE_BP] = bases[:whole].reshape(-1, LINE_BP)
-            fasta.write(lines.tobytes())
-            if whole < length:
-                fasta.write(bases[whole:].tobytes() + b"\n")
+            fasta.write(fasta_lines(letters[rng.integers(0, 4, length, np.uint8)], LINE_BP))
 
 
 def _write_track(data: PeakData, name: str) -> None:

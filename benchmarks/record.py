@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,6 +130,37 @@ class Results:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def compare_with_peer(
+    name: str, about: str, quick: str, run: Callable[[bool, Path, Results, int, str], None]
+) -> None:
+    """The command line of a comparison with one peer: ``python -m benchmarks.compare.NAME``.
+
+    Parameters
+    ----------
+    name : str
+        Of the module, the data and the results.
+    about, quick : str
+        What it does, and what ``--quick`` does.
+    run : callable
+        Of (quick, folder of the data, results, rounds, interpreter that has the peer).
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.compare.{name}", description=about)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--data", type=Path, default=REPOSITORY / "benchmarks" / "data")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter of the peer")
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    full_name = f"{name}_quick" if chosen.quick else name
+    output = chosen.output or REPOSITORY / "benchmarks" / "results" / f"{full_name}.jsonl"
+    results = Results(output)
+    try:
+        run(chosen.quick, chosen.data / full_name, results, chosen.rounds, chosen.peer_python)
+    finally:
+        results.close()
+    print(f"results: {output}")
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ of its own (``--peer-python``).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.compare.measure import NotEqualError
-from benchmarks.made import make_once
+from benchmarks.made import fasta_lines, make_once
 from benchmarks.peers.tangermeme_matching import MatchingJob, measure
-from benchmarks.record import REPOSITORY, Results, median
+from benchmarks.record import Results, compare_with_peer, median
 from bigwig_loader._bigwig_writer import write_bigwig
 
 _LINE_BP = 80
@@ -65,7 +64,7 @@ def make(folder: Path, scale: MatchingScale) -> dict[str, str]:
             fasta.append(f">{name}\n".encode())
             at = sum(map(len, fasta))
             index += f"{name}\t{length}\t{at}\t{_LINE_BP}\t{_LINE_BP + 1}\n"
-            fasta.append(_wrapped(_letters(rng, length)))
+            fasta.append(fasta_lines(_letters(rng, length), _LINE_BP))
             starts = _locus_starts(rng, length, max(20, scale.n_loci * length // genome_bp))
             lines += [f"{name}\t{s}\t{s + w}\n" for s, w in starts]
             others = _locus_starts(rng, length, max(5, len(starts) // 5))
@@ -88,13 +87,6 @@ def _letters(rng: np.random.Generator, length: int) -> npt.NDArray[np.uint8]:
     for at in rng.integers(0, length, max(1, length // 500_000)):
         letters[at : at + 10_000] = ord("N")
     return letters
-
-
-def _wrapped(letters: npt.NDArray[np.uint8]) -> bytes:
-    whole = letters[: letters.size // _LINE_BP * _LINE_BP].reshape(-1, _LINE_BP)
-    lines = np.pad(whole, ((0, 0), (0, 1)), constant_values=ord("\n")).tobytes()
-    rest = letters[whole.size :].tobytes()
-    return lines + (rest + b"\n" if rest else b"")
 
 
 def _locus_starts(rng: np.random.Generator, length: int, n: int) -> list[tuple[int, int]]:
@@ -197,30 +189,12 @@ def _line(row: dict[str, Any]) -> str:
     return " ".join(said).rstrip(",")
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.matching",
-        description="Compare extract_matching_loci with tangermeme's on made data.",
-    )
-    parser.add_argument("--quick", action="store_true", help="10,000 loci on 10 Mb")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "benchmarks" / "data")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument(
-        "--peer-python", default=sys.executable, help="interpreter that has tangermeme"
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    name = "matching_quick" if chosen.quick else "matching"
-    output = chosen.output or REPOSITORY / "benchmarks" / "results" / f"{name}.jsonl"
-    results = Results(output)
-    try:
-        scale = QUICK if chosen.quick else FULL
-        run(scale, chosen.data / name, results, chosen.peer_python, chosen.rounds)
-    finally:
-        results.close()
-    print(f"results: {output}")
-
-
 if __name__ == "__main__":
-    main()
+    compare_with_peer(
+        "matching",
+        "Compare extract_matching_loci with tangermeme's on made data.",
+        "10,000 loci on 10 Mb",
+        lambda quick, folder, results, rounds, python: run(
+            QUICK if quick else FULL, folder, results, python, rounds
+        ),
+    )

@@ -7,8 +7,6 @@ by cherimoya's rules, before any time is looked at. cherimoya may live in an env
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 from benchmarks.compare.measure import NotEqualError
 from benchmarks.peak_data import PeakData, make_peak_data
 from benchmarks.peers.peak_loaders import PeakJob, measure
-from benchmarks.record import REPOSITORY, Results, median
+from benchmarks.record import Results, compare_with_peer, median
 
 SEED = 0
 # Epochs after the first that are timed: enough of a small set that nearly all negatives were drawn.
@@ -182,30 +180,12 @@ def _line(row: dict[str, Any]) -> str:
     return " ".join(said).rstrip(";")
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.peaks",
-        description="Compare PeakGenerator with cherimoya's on made data.",
-    )
-    parser.add_argument("--quick", action="store_true", help="2,000 loci on 30 Mb")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "benchmarks" / "data")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument(
-        "--peer-python", default=sys.executable, help="interpreter that has cherimoya"
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    name = "peaks_quick" if chosen.quick else "peaks"
-    output = chosen.output or REPOSITORY / "benchmarks" / "results" / f"{name}.jsonl"
-    results = Results(output)
-    try:
-        scale = QUICK if chosen.quick else FULL
-        run(scale, chosen.data / name, results, chosen.rounds, chosen.peer_python)
-    finally:
-        results.close()
-    print(f"results: {output}")
-
-
 if __name__ == "__main__":
-    main()
+    compare_with_peer(
+        "peaks",
+        "Compare PeakGenerator with cherimoya's on made data.",
+        "2,000 loci on 30 Mb",
+        lambda quick, folder, results, rounds, python: run(
+            QUICK if quick else FULL, folder, results, rounds, python
+        ),
+    )
