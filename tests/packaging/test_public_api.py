@@ -29,6 +29,9 @@ NAMES = {
     "bigwig_loader.collection": {"BigWigCollection"},
     "bigwig_loader.dataset": {"Batch", "BigWigDataset", "Sampler"},
     "bigwig_loader.pytorch": {"PytorchBigWigDataset"},
+    "bigwig_loader.io": {
+        *("PeakGenerator", "PeakNegativeSampler", "extract_loci", "extract_matching_loci"),
+    },
     "bigwig_loader.config": {"config"},
     "bigwig_loader.download_example_data": {"download_example_data", "make_example_data"},
     "bigwig_loader.cli": {"main"},
@@ -152,7 +155,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("module", NAMES)
 def test_names(module: str) -> None:
-    if module == "bigwig_loader.pytorch":
+    if module in ("bigwig_loader.pytorch", "bigwig_loader.io"):
         pytest.importorskip("torch")
     found = importlib.import_module(module)
     for name in NAMES[module]:
@@ -171,6 +174,102 @@ def test_the_package_has_no_other_names() -> None:
 def test_signatures(function: Callable[..., Any], expected: dict[str, Any]) -> None:
     # By repr: nan is not equal to itself. In order: the names may be used as positions.
     assert list(map(repr, parameters(function).items())) == list(map(repr, expected.items()))
+
+
+# What cherimoya 0.3 and tangermeme 1.6 document, in their order; what is ours comes after it.
+PEAK_GENERATOR = {
+    "peaks": REQUIRED,
+    "negatives": REQUIRED,
+    "sequences": REQUIRED,
+    "signals": REQUIRED,
+    "controls": None,
+    "chroms": None,
+    "in_window": 2114,
+    "out_window": 1000,
+    "max_jitter": 50,
+    "negative_ratio": 0.1,
+    "reverse_complement": True,
+    "shuffle": True,
+    "min_counts": None,
+    "max_counts": None,
+    "summits": False,
+    "exclusion_lists": None,
+    "random_state": None,
+    "pin_memory": True,
+    "num_workers": 1,
+    "batch_size": 32,
+    "verbose": False,
+    "signal_groups": None,
+    "control_groups": None,
+}
+PEAK_NEGATIVE_SAMPLER = {
+    "peak_sequences": REQUIRED,
+    "peak_signals": REQUIRED,
+    "negative_sequences": REQUIRED,
+    "negative_signals": REQUIRED,
+    "peak_controls": None,
+    "negative_controls": None,
+    "negative_ratio": 0.1,
+    "in_window": 2114,
+    "out_window": 1000,
+    "max_jitter": 0,
+    "reverse_complement": False,
+    "shuffle": True,
+    "random_state": None,
+    "signal_perm": None,
+    "control_perm": None,
+}
+EXTRACT_LOCI = {
+    "loci": REQUIRED,
+    "sequences": REQUIRED,
+    "signals": None,
+    "in_signals": None,
+    "chroms": None,
+    "in_window": 2114,
+    "out_window": 1000,
+    "max_jitter": 0,
+    "min_counts": None,
+    "max_counts": None,
+    "target_idx": 0,
+    "n_loci": None,
+    "summits": False,
+    "alphabet": ("A", "C", "G", "T"),
+    "ignore": ("N",),
+    "exclusion_lists": None,
+    "return_mask": False,
+    "verbose": False,
+}
+EXTRACT_MATCHING_LOCI = {
+    "loci": REQUIRED,
+    "fasta": REQUIRED,
+    "in_window": 2114,
+    "out_window": 1000,
+    "max_n_perc": 0.1,
+    "gc_bin_width": 0.02,
+    "bigwig": None,
+    "signal_beta": 0.5,
+    "chroms": None,
+    "random_state": None,
+    "n_jobs": 1,
+    "verbose": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("PeakGenerator", PEAK_GENERATOR),
+        ("PeakNegativeSampler", PEAK_NEGATIVE_SAMPLER),
+        ("extract_loci", EXTRACT_LOCI),
+        ("extract_matching_loci", EXTRACT_MATCHING_LOCI),
+    ],
+)
+def test_peak_arguments_are_those_of_the_peers(name: str, expected: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    function = getattr(importlib.import_module("bigwig_loader.io"), name)
+    parameters = list(inspect.signature(function).parameters.values())[: len(expected)]
+    found = {p.name: REQUIRED if p.default is p.empty else p.default for p in parameters}
+    assert list(found.items()) == list(expected.items())
 
 
 def test_torch_data_set_has_the_same_signature() -> None:
