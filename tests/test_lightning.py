@@ -17,6 +17,7 @@ import pytest
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.example_data import ExampleData
 from tests.helpers.shared import REPOSITORY
+from tests.helpers.tiny_dataset import tiny_options
 
 torch = pytest.importorskip("torch")
 pl = pytest.importorskip("pytorch_lightning", reason="needs pytorch-lightning")
@@ -51,19 +52,7 @@ def _quiet() -> None:
 
 @pytest.fixture
 def make(tiny_data: ExampleData) -> MakeDataset:
-    options: dict[str, Any] = {
-        "regions_of_interest": tiny_data.train_regions,
-        "collection": tiny_data.bigwig_dir,
-        "reference_genome_path": tiny_data.reference_genome,
-        "sequence_length": 128,
-        "center_bin_to_predict": 64,
-        "window_size": 2,
-        "batch_size": 4,
-        "batches_per_epoch": N_BATCHES,
-        "return_batch_objects": True,
-        "n_threads": 1,
-        "seed": 5,
-    }
+    options = tiny_options(tiny_data, N_BATCHES)
     return lambda **changes: PytorchBigWigDataset(**(options | changes))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def in_lanes(make: Callable[[Item], Made], items: Iterable[Item], n_lanes: int) -> Iterator[Made]:
+def in_lanes(
+    make: Callable[[Item], Made], items: Iterable[Item], n_lanes: int
+) -> Generator[Made, None, None]:
     """``make(item)`` for every item, in order, up to `n_lanes` of them at the same time.
 
     It pays where `make` calls into the C library, which holds no interpreter lock: one lane's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import cached_property
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -158,12 +159,15 @@ class PeakEpochs:
             size = min(next(sizes), most)
             groups.append(wanted[first : first + size])
             first += size
-        for batches, error in in_lanes(read, groups, self._reader.n_lanes if ahead else 1):
-            batches.reverse()
-            while batches:  # a batch that was taken is not kept alive here
-                yield batches.pop()
-            if error is not None:
-                raise error
+        n_lanes = self._reader.n_lanes if ahead else 1
+        # Closed by name: an error's traceback would keep the lanes, and so their threads, alive.
+        with closing(in_lanes(read, groups, n_lanes)) as made:
+            for batches, error in made:
+                batches.reverse()
+                while batches:  # a batch that was taken is not kept alive here
+                    yield batches.pop()
+                if error is not None:
+                    raise error
 
     def _at_once(self) -> int:
         """Batches that are read in one call."""

@@ -17,6 +17,7 @@ from bigwig_loader.dataset import BigWigDataset
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.example_data import ExampleData
 from bigwig_loader.tensorflow import as_tf_dataset, to_tensorflow
+from tests.helpers.tiny_dataset import tiny_options
 
 N_BATCHES = 5
 MakeDataset = Callable[..., BigWigDataset]
@@ -24,19 +25,7 @@ MakeDataset = Callable[..., BigWigDataset]
 
 @pytest.fixture
 def make(tiny_data: ExampleData) -> MakeDataset:
-    options: dict[str, Any] = {
-        "regions_of_interest": tiny_data.train_regions,
-        "collection": tiny_data.bigwig_dir,
-        "reference_genome_path": tiny_data.reference_genome,
-        "sequence_length": 128,
-        "center_bin_to_predict": 64,
-        "window_size": 2,
-        "batch_size": 4,
-        "batches_per_epoch": N_BATCHES,
-        "return_batch_objects": True,
-        "n_threads": 1,
-        "seed": 5,
-    }
+    options = tiny_options(tiny_data, N_BATCHES)
     return lambda **changes: BigWigDataset(**(options | changes))
 
 
