@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import numpy as np
 import pytest
 
 from bigwig_loader.example_data import ExampleData
-from tests.helpers.shared import REPOSITORY
+from tests.helpers.ranks import torchrun
 
 torch = pytest.importorskip("torch")
 
@@ -36,18 +33,8 @@ def launch(n_ranks: int, runs: list[dict[str, Any]], folder: Path) -> int:
     """Train under torchrun; its exit status."""
     settings = folder / f"settings-{n_ranks}.json"
     settings.write_text(json.dumps(runs))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"]
-    command += ["--monitor-interval=0.1", f"--nproc-per-node={n_ranks}"]
-    command += ["-m", "tests.helpers.distributed_train", str(settings)]
-    done = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        timeout=240,
-        capture_output=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    (folder / f"log-{n_ranks}.txt").write_bytes(done.stdout + done.stderr)
+    done = torchrun(n_ranks, "tests.helpers.distributed_train", settings)
+    (folder / f"log-{n_ranks}.txt").write_text(done.stdout + done.stderr)
     return done.returncode
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bigwig_loader.example_data import ExampleData, make_example_data
+from tests.helpers.alone import run_python
 from tests.helpers.distributed_example import main_of
+from tests.helpers.ranks import torchrun
 from tests.helpers.shared import REPOSITORY
 
 EXAMPLES = {path.stem: path for path in sorted((REPOSITORY / "examples").glob("*.py"))}
@@ -32,20 +31,8 @@ def test_examples_are_short_and_listed(name: str) -> None:
 
 def run(name: str, data: ExampleData, out: Path, *given: str, n_ranks: int | None = None) -> str:
     """Run an example in a process of its own, or under torchrun; what it prints."""
-    command = [sys.executable, "-m"]
-    if n_ranks is not None:
-        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={n_ranks}", "-m"]
-    command += ["tests.helpers.distributed_example", name, str(data.directory), str(out), *given]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    command = ("tests.helpers.distributed_example", name, data.directory, out, *given)
+    done = run_python("-m", *command) if n_ranks is None else torchrun(n_ranks, *command)
     assert done.returncode == 0, done.stderr[-5000:]
     return done.stdout
 

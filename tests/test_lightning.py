@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import pytest
 
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.example_data import ExampleData
-from tests.helpers.shared import REPOSITORY
+from tests.helpers.ranks import torchrun
 from tests.helpers.tiny_dataset import tiny_options
 
 torch = pytest.importorskip("torch")
@@ -399,15 +396,8 @@ def test_tuples_go_with_every_precision(make: MakeDataset) -> None:
 
 @pytest.mark.slow
 def test_ranks_share_every_batch(make: MakeDataset, tiny_data: ExampleData, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node=2", "-m", "tests.helpers.distributed_lightning"]
-    subprocess.run(
-        [*command, str(tiny_data.directory), str(tmp_path)],
-        check=True,
-        cwd=REPOSITORY,
-        timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    done = torchrun(2, "tests.helpers.distributed_lightning", tiny_data.directory, tmp_path)
+    assert done.returncode == 0, done.stderr[-5000:]
     seen = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
     dataset = make()
     expected = [b for _ in range(2) for b in dataset]

@@ -72,7 +72,7 @@ class _Shared(Generic[T]):
                 self.changed.wait()
 
 
-def _produce(source: Iterator[T], shared: _Shared[T]) -> None:
+def _produce(shared: _Shared[T], source: Iterator[T]) -> None:
     error: BaseException | None = None
     try:
         while not shared.stopped and shared.put(next(source)):
@@ -133,11 +133,12 @@ class Prefetcher(Iterator[T]):
         if depth > 0:
             # A daemon, because the interpreter joins other threads before it runs finalizers.
             self._thread = threading.Thread(
-                target=_produce, args=(source, self._shared), name=name, daemon=True
+                target=_produce, args=(self._shared, source), name=name, daemon=True
             )
             # At exit the younger finalizer runs first: stop, then join. While the program runs,
             # dropping the iterator only stops: to join inside a garbage collection could wait for
-            # a lock that the collecting thread holds.
+            # a lock that the collecting thread holds. The thread lets go of its last argument
+            # first: the source is closed while there is still something to join at exit.
             weakref.finalize(self._shared, _join, self._thread)
             weakref.finalize(self, self._shared.stop)
             self._thread.start()
