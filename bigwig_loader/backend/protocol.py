@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from bigwig_loader.formats.genome import Genome
+    from bigwig_loader.formats.variants.table import Genotypes, VariantTable
     from bigwig_loader.plan.blocks import SignalPlan
+    from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows, Overlap
     from bigwig_loader.plan.sequence import SequenceOptions
     from bigwig_loader.plan.signal import SignalOptions
     from bigwig_loader.plan.track_index import TrackIndex
@@ -135,6 +137,54 @@ class SignalReader(Protocol):
         """Close the files and free the cache."""
 
 
+@dataclass(frozen=True)
+class HaplotypeArrays:
+    """Bases of B windows on P haplotypes.
+
+    Parameters
+    ----------
+    data : ndarray
+        Windows of one length L: (B, P, L), or for one-hot (B, P, L, 4) or (B, P, 4, L). Else all
+        rows one after the other, (sum of lengths,) or (sum of lengths, 4).
+    offsets : (B * P + 1,) int64, optional
+        Bases where the rows begin; None for windows of one length.
+    var_idxs : int32, optional
+        Number of the record that each base comes from, -1 for the reference; shaped as `data`
+        without letters.
+    ref_coords : int32, optional
+        Reference position of each base: that of its variant for the bases of an ALT allele, -1
+        to the left of the contig and 2147483647 to the right.
+    """
+
+    data: Array
+    offsets: npt.NDArray[np.int64] | None = None
+    var_idxs: Array | None = None
+    ref_coords: Array | None = None
+
+
+class HaplotypeReader(Protocol):
+    """The variants of a data set and who carries them, on one backend."""
+
+    @property
+    def ploidy(self) -> int:
+        """P: haplotypes of a sample."""
+
+    def lengths(self, windows: HaplotypeWindows) -> npt.NDArray[np.int64]:
+        """Natural lengths (B, P) of windows in haplotype bases, whatever their `length_bp`."""
+
+    def ends(self, windows: HaplotypeWindows) -> npt.NDArray[np.int64]:
+        """Reference base after the last that each window stands for, (B, P)."""
+
+    def encode(
+        self,
+        windows: HaplotypeWindows,
+        options: HaplotypeOptions | None = None,
+        annotate: bool = False,
+        out: Array | None = None,
+    ) -> HaplotypeArrays:
+        """Bases of the haplotypes; with `annotate` also where each of them comes from."""
+
+
 class Backend(Protocol):
     """A machine that executes plans."""
 
@@ -151,6 +201,20 @@ class Backend(Protocol):
         """Open the files of an index for reading; nothing is read yet.
 
         Up to `cache_bytes` of decoded data blocks are kept in memory; see `BigWigCollection`.
+        """
+
+    def open_haplotypes(
+        self,
+        genome: Genome,
+        table: VariantTable,
+        genotypes: Genotypes,
+        overlap: Overlap = "first",
+        keep: npt.NDArray[np.bool_] | None = None,
+    ) -> HaplotypeReader:
+        """Sequence of the haplotypes that carry the variants of a table.
+
+        Of variants that overlap on one haplotype, `overlap` says which are applied; `keep` (V,)
+        says which count at all.
         """
 
     def encode_one_hot(

@@ -205,6 +205,19 @@ class Genome:
             contig = self._load(name, starts, ends)
         return contig.bases
 
+    def contig(self, name: str) -> PackedContig:
+        """The packed bases of a contig and which of their pages are loaded; loads nothing.
+
+        Loading bases may put another object in its place.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such contig.
+        """
+        nothing = np.zeros(0, dtype=np.int64)
+        return self._packed.get(name) or self._load(name, nothing, nothing)
+
     def sequence(self, name: str, start: int, end: int) -> str:
         """Bases [start, end) of a contig, upper case, U as T, and ``-`` for what is no base.
 

@@ -75,6 +75,8 @@ class PackedContig:
     ----------
     bases : (ceil(n_bases / 2),) uint8
         Read-only; 0 where nothing is loaded.
+    loaded : (pages,) bool
+        Whether each page of `PAGE_BP` bases is loaded; not kept up once all are.
     complete : bool
         Whether all pages are loaded.
     """
@@ -84,7 +86,7 @@ class PackedContig:
         self._packed = _zeros((n_bases + 1) // 2)
         self.bases = self._packed.view()
         self.bases.flags.writeable = False
-        self._loaded = np.zeros(-(-n_bases // PAGE_BP), dtype=np.bool_)
+        self.loaded = np.zeros(-(-n_bases // PAGE_BP), dtype=np.bool_)
         self.complete = n_bases == 0
 
     @property
@@ -92,16 +94,16 @@ class PackedContig:
         """Bytes of the pages that are loaded."""
         if self.complete:
             return self._packed.nbytes
-        n_bytes = int(np.count_nonzero(self._loaded)) * (PAGE_BP // 2)
-        surplus = self._loaded.size * (PAGE_BP // 2) - self._packed.nbytes
-        return n_bytes - surplus * bool(self._loaded[-1])
+        n_bytes = int(np.count_nonzero(self.loaded)) * (PAGE_BP // 2)
+        surplus = self.loaded.size * (PAGE_BP // 2) - self._packed.nbytes
+        return n_bytes - surplus * bool(self.loaded[-1])
 
     def holds(self, start: int, end: int) -> bool:
         """Whether all bases of [start, end) that lie in the contig are loaded."""
         start, end = max(start, 0), min(end, self.n_bases)
         if self.complete or start >= end:
             return True
-        return bool(self._loaded[start // PAGE_BP : (end - 1) // PAGE_BP + 1].all())
+        return bool(self.loaded[start // PAGE_BP : (end - 1) // PAGE_BP + 1].all())
 
     def missing(
         self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
@@ -115,7 +117,7 @@ class PackedContig:
         stops = counts.cumsum()
         n_pages = int(stops[-1]) if stops.size else 0
         pages = (first - (stops - counts)).repeat(counts) + np.arange(n_pages)
-        missing: npt.NDArray[np.int64] = pages[~self._loaded[pages]]
+        missing: npt.NDArray[np.int64] = pages[~self.loaded[pages]]
         return np.unique(missing) if missing.size else missing
 
     def bases_of(self, first_page: int, last_page: int) -> tuple[int, int]:
@@ -126,8 +128,8 @@ class PackedContig:
         """Store the codes of whole pages, as `CODES` translates letters; the contig's last may
         be shorter."""
         _pack_codes(codes, self._packed, first_page * PAGE_BP)
-        self._loaded[first_page : first_page - (-len(codes) // PAGE_BP)] = True
-        self.complete = bool(self._loaded.all())
+        self.loaded[first_page : first_page - (-len(codes) // PAGE_BP)] = True
+        self.complete = bool(self.loaded.all())
 
     @classmethod
     def filled(cls, packed: npt.NDArray[np.uint8], n_bases: int) -> PackedContig:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
+from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
 from bigwig_loader.backend.cpu.pool import MAX_KEPT_BYTES, ArrayPool
 from bigwig_loader.backend.cpu.sequence import count_bases, encode_one_hot
 from bigwig_loader.backend.cpu.signal import CpuSignalReader
@@ -17,6 +18,8 @@ from bigwig_loader.types import numpy_dtype
 
 if TYPE_CHECKING:
     from bigwig_loader.formats.genome import Genome
+    from bigwig_loader.formats.variants.table import Genotypes, VariantTable
+    from bigwig_loader.plan.haplotypes import Overlap
     from bigwig_loader.plan.sequence import SequenceOptions
     from bigwig_loader.plan.track_index import TrackIndex
     from bigwig_loader.plan.windows import ContigTable, Windows
@@ -68,6 +71,19 @@ class CpuBackend:
     def open_signal(self, index: TrackIndex, cache_bytes: int = 0) -> CpuSignalReader:
         """Open the files of an index for reading."""
         return CpuSignalReader(index, self.n_threads, cache_bytes)
+
+    def open_haplotypes(
+        self,
+        genome: Genome,
+        table: VariantTable,
+        genotypes: Genotypes,
+        overlap: Overlap = "first",
+        keep: npt.NDArray[np.bool_] | None = None,
+    ) -> HaplotypeReader:
+        """Sequence of the haplotypes that carry the variants of a table."""
+        return HaplotypeReader(
+            genome, table, genotypes, overlap=overlap, keep=keep, n_threads=self.n_threads
+        )
 
     def encode_one_hot(
         self,

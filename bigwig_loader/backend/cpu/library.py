@@ -70,6 +70,20 @@ SignalRequest = _struct(
     f64: seconds_read seconds_inflate seconds_rasterize""",
 )
 
+# BwlHaplotypes and BwlHaplotypeWindows of cuda_kernels/host/haplotypes.h.
+HaplotypeLists = _struct(
+    "HaplotypeLists",
+    "Variants, and who carries which of them.",
+    """ptr: position ilen alt_offset alt list_offset carried
+    i64: n_samples ploidy longest_bp""",
+)
+HaplotypeRequest = _struct(
+    "HaplotypeRequest",
+    "Windows of haplotypes.",
+    """i64: n_windows
+    ptr: contig_index start end sample reverse shift
+    i64: length_bp""",
+)
 
 # Every function of the library: result, arguments.
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
@@ -94,6 +108,24 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
         None,
         [c_int64, c_int64, *[c_void_p] * 4, c_uint32, c_void_p, c_int32],
     ),
+    "bwl_apply_variants": (
+        None,
+        [c_void_p, c_int64, c_void_p, c_int32, *[c_void_p] * 3, c_int32],
+    ),
+    "bwl_measure_haplotypes": (None, [c_void_p, c_void_p, c_int32, c_void_p, c_int32]),
+    "bwl_encode_haplotypes": (
+        c_int32,
+        [
+            *[c_void_p] * 4,
+            c_int64,
+            *[c_void_p] * 3,
+            *[c_int32] * 3,
+            *[c_void_p] * 4,
+            c_int32,
+        ],
+    ),
+    "bwl_haplotypes_bytes": (c_int64, []),
+    "bwl_haplotype_windows_bytes": (c_int64, []),
     "bwl_index_bytes": (c_int64, []),
     "bwl_request_bytes": (c_int64, []),
     "bwl_transform_bytes": (c_int64, []),
@@ -135,6 +167,8 @@ def library() -> ctypes.CDLL:
     sizes = [
         (loaded.bwl_index_bytes, ctypes.sizeof(SignalIndex)),
         (loaded.bwl_request_bytes, ctypes.sizeof(SignalRequest)),
+        (loaded.bwl_haplotypes_bytes, ctypes.sizeof(HaplotypeLists)),
+        (loaded.bwl_haplotype_windows_bytes, ctypes.sizeof(HaplotypeRequest)),
         (loaded.bwl_transform_bytes, pack_transforms([TrackTransform()]).nbytes),
     ]
     if any(size() != ours for size, ours in sizes):

@@ -1,0 +1,396 @@
+"""Haplotypes on the CPU: which variants are applied, and one call into the C library per batch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bigwig_loader.backend.cpu.library import HaplotypeLists, HaplotypeRequest, library
+from bigwig_loader.backend.cpu.pool import ArrayPool
+from bigwig_loader.backend.cpu.sequence import one_hot_table
+from bigwig_loader.backend.protocol import HaplotypeArrays
+from bigwig_loader.errors import InvalidDataError, InvalidInputError
+from bigwig_loader.formats.genome import Genome
+from bigwig_loader.formats.packed import CODE_LETTERS, CODES, PAGE_BP
+from bigwig_loader.formats.variants.table import Genotypes, VariantTable
+from bigwig_loader.plan.haplotypes import N_CODES, HaplotypeOptions, HaplotypeWindows, Overlap
+from bigwig_loader.plan.sequence import SequenceOptions
+from bigwig_loader.types import check_choice, numpy_dtype
+
+_NOT_LOADED = 3
+# Bit of an entry of `HaplotypeReader.resolved`: the variant is applied without its anchor base.
+WITHOUT_ANCHOR = 1 << 30
+
+
+class HaplotypeReader:
+    """Sequence of the haplotypes of a data set.
+
+    Parameters
+    ----------
+    genome : Genome
+        Has the contigs of `table`; their bases are loaded where they are needed.
+    table : VariantTable
+    genotypes : Genotypes
+    overlap : {"first", "bcftools", "window"}
+        Which of the carried variants that overlap on one haplotype are applied. ``"first"``: the
+        one that comes first. ``"bcftools"``: as ``bcftools consensus``, which also applies an
+        insertion or deletion whose anchor base an earlier substitution or deletion has already
+        decided. Both are decided once, over the whole haplotype. ``"window"``: the first one
+        within each window, as GenVarLoader; the same base may differ between windows.
+    keep : (V,) bool, optional
+        Variants that count at all; the others are as if nobody carried them.
+    n_threads : int
+        Threads per call.
+
+    Raises
+    ------
+    NotFoundError
+        If the genome lacks a contig of the table.
+    InvalidInputError
+        If genotypes and table do not belong together.
+    """
+
+    def __init__(
+        self,
+        genome: Genome,
+        table: VariantTable,
+        genotypes: Genotypes,
+        *,
+        overlap: Overlap = "first",
+        keep: npt.NDArray[np.bool_] | None = None,
+        n_threads: int = 1,
+    ) -> None:
+        check_choice("overlap", overlap, ("first", "bcftools", "window"))
+        self.genome, self.table, self.genotypes = genome, table, genotypes
+        self.overlap, self.n_threads = overlap, n_threads
+        self._keep = _check(table, genotypes, keep)
+        self._arrays = (
+            np.ascontiguousarray(table.position, dtype=np.int32),
+            np.ascontiguousarray(table.ilen, dtype=np.int32),
+            np.ascontiguousarray(table.alt_offsets, dtype=np.int64),
+            np.frombuffer(table.alt.tobytes().translate(CODES) or b"\0", dtype=np.uint8),
+        )
+        self._records = np.ascontiguousarray(table.record, dtype=np.int32)
+        longest = 1 - int(table.ilen.min(initial=0)) if overlap == "window" else 0
+        self.resolved = self._apply()
+        self._lists = self._pack(self.resolved, longest)
+        self._pool = ArrayPool()
+        self._lengths = np.array(
+            [genome.contig(n).n_bases for n in table.contig_names], dtype=np.int64
+        )
+        self._find_contigs()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open, (
+            self.genome,
+            self.table,
+            self.genotypes,
+            {"overlap": self.overlap, "keep": self._keep, "n_threads": self.n_threads},
+        )
+
+    @property
+    def ploidy(self) -> int:
+        """P: haplotypes of a sample."""
+        return self.genotypes.ploidy
+
+    @property
+    def contig_lengths(self) -> npt.NDArray[np.int64]:
+        """Length of each contig of the table in bp, (C,)."""
+        return self._lengths
+
+    def _pack(self, genotypes: Genotypes, longest_bp: int) -> ctypes.Structure:
+        """The C structure of some lists; their arrays are kept alive by it."""
+        offsets = np.ascontiguousarray(genotypes.offsets, dtype=np.int64)
+        carried = np.ascontiguousarray(genotypes.variants, dtype=np.int32)
+        kept = (*self._arrays, offsets, carried)
+        lists = HaplotypeLists(
+            *(array.ctypes.data for array in kept),
+            len(genotypes.samples),
+            genotypes.ploidy,
+            longest_bp,
+        )
+        lists.kept = kept
+        return lists
+
+    def _apply(self) -> Genotypes:
+        """The lists of the variants that are applied."""
+        genotypes, keep = self.genotypes, self._keep
+        if self.overlap == "window":
+            if keep is None:
+                return genotypes
+            kept = keep[genotypes.variants]
+            before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+            return replace(
+                genotypes, offsets=before[genotypes.offsets], variants=genotypes.variants[kept]
+            )
+        given = self._pack(genotypes, 0)
+        n_lists = len(genotypes.offsets) - 1
+        counts = np.empty(n_lists, dtype=np.int64)
+        self._apply_variants(given, n_lists, False, counts)
+        if keep is None and counts.sum() == len(genotypes.variants):
+            return genotypes  # nothing overlaps
+        as_bcftools = self.overlap == "bcftools"
+        if as_bcftools:
+            self._apply_variants(given, n_lists, as_bcftools, counts)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        applied = np.empty(int(offsets[-1]), dtype=np.int32)
+        self._apply_variants(given, n_lists, as_bcftools, counts, offsets, applied)
+        return replace(genotypes, offsets=offsets, variants=applied)
+
+    def _apply_variants(
+        self,
+        given: ctypes.Structure,
+        n_lists: int,
+        as_bcftools: bool,
+        counts: npt.NDArray[np.int64],
+        offsets: npt.NDArray[np.int64] | None = None,
+        applied: npt.NDArray[np.int32] | None = None,
+    ) -> None:
+        library().bwl_apply_variants(
+            ctypes.byref(given),
+            n_lists,
+            _address(self._keep),
+            int(as_bcftools),
+            counts.ctypes.data,
+            _address(offsets),
+            _address(applied),
+            self.n_threads,
+        )
+
+    def request(self, windows: HaplotypeWindows) -> ctypes.Structure:
+        """The C structure of some windows, checked; valid as long as `windows` is.
+
+        Raises
+        ------
+        InvalidInputError
+            If a contig, sample or shift is out of range.
+        """
+        if len(windows):
+            self._check_windows(windows)
+        return HaplotypeRequest(
+            len(windows),
+            windows.contig_index.ctypes.data,
+            windows.start.ctypes.data,
+            windows.end.ctypes.data,
+            windows.sample.ctypes.data,
+            _address(windows.reverse),
+            _address(windows.shift),
+            -1 if windows.length_bp is None else windows.length_bp,
+        )
+
+    @property
+    def lists(self) -> ctypes.Structure:
+        """The C structure of the variants that are applied."""
+        return self._lists
+
+    def _check_windows(self, windows: HaplotypeWindows) -> None:
+        n_contigs, n_samples = len(self.table.contig_names), len(self.genotypes.samples)
+        for name, given, low, n in (
+            ("contig_index", windows.contig_index, 0, n_contigs),
+            ("sample", windows.sample, -1, n_samples),
+        ):
+            if given.min() < low or given.max() >= n:
+                raise InvalidInputError(
+                    f"haplotype windows: expected {name} of {low} to {n - 1}; "
+                    f"got {given.min()} to {given.max()}"
+                )
+        shift = windows.shift
+        if shift is not None and (
+            shift.shape != (len(windows), self.ploidy) or shift.min(initial=0) < 0
+        ):
+            raise InvalidInputError(
+                f"haplotype windows: expected shift ({len(windows)}, {self.ploidy}), none "
+                f"negative; got {shift.shape} from {shift.min(initial=0)} on"
+            )
+
+    def lengths(self, windows: HaplotypeWindows) -> npt.NDArray[np.int64]:
+        """Natural lengths (B, P) of windows in haplotype bases, whatever their `length_bp`."""
+        return self._measure(replace(windows, length_bp=None), ends=False)
+
+    def ends(self, windows: HaplotypeWindows) -> npt.NDArray[np.int64]:
+        """Reference base after the last that each window stands for, (B, P).
+
+        With a `length_bp` that is where its last haplotype base lies, which may be past the
+        contig; a window without bases ends where it starts.
+        """
+        return self._measure(windows, ends=True)
+
+    def _measure(self, windows: HaplotypeWindows, ends: bool) -> npt.NDArray[np.int64]:
+        measured = np.empty((len(windows), self.ploidy), dtype=np.int64)
+        library().bwl_measure_haplotypes(
+            ctypes.byref(self._lists),
+            ctypes.byref(self.request(windows)),
+            int(ends),
+            measured.ctypes.data,
+            self.n_threads,
+        )
+        return measured
+
+    def encode(
+        self,
+        windows: HaplotypeWindows,
+        options: HaplotypeOptions | None = None,
+        annotate: bool = False,
+        out: npt.NDArray[Any] | None = None,
+    ) -> HaplotypeArrays:
+        """Bases of the haplotypes.
+
+        Parameters
+        ----------
+        windows : HaplotypeWindows
+            B windows. Without `length_bp` their rows have their natural lengths.
+        options : HaplotypeOptions, optional
+        annotate : bool
+            Also say where each base comes from.
+        out : ndarray, optional
+            Written and returned as ``data``: contiguous, of its shape and dtype.
+
+        Raises
+        ------
+        InvalidInputError
+            If a contig, sample or shift is out of range, or `out` does not fit.
+        """
+        options = options or HaplotypeOptions()
+        tables = _tables(options)
+        request = self.request(windows)
+        offsets = None
+        n_rows = len(windows) * self.ploidy
+        if windows.length_bp is None:
+            offsets = np.zeros(n_rows + 1, dtype=np.int64)
+            np.cumsum(self._measure(windows, ends=False).reshape(-1), out=offsets[1:])
+            shape: tuple[int, ...] = (int(offsets[-1]),)
+            places = shape
+            if options.letters > 1:
+                shape = (*shape, options.letters)
+        else:
+            places = (len(windows), self.ploidy, windows.length_bp)
+            shape = options.shape(*places)
+        data = self._out(out, shape, tables.dtype, options.encoding == "bytes")
+        marks = [self._pool.empty(places, np.dtype(np.int32)) for _ in range(2)] if annotate else []
+        by_planes = options.layout == "BPAL" and offsets is None and options.letters > 1
+        for attempt in range(2):
+            status = library().bwl_encode_haplotypes(
+                ctypes.byref(self._lists),
+                ctypes.byref(request),
+                self._packed.ctypes.data,
+                self._loaded.ctypes.data,
+                PAGE_BP,
+                self._lengths.ctypes.data,
+                _address(offsets),
+                tables.ctypes.data,
+                tables.itemsize,
+                options.letters,
+                int(by_planes),
+                data.ctypes.data,
+                self._records.ctypes.data,
+                *((mark.ctypes.data for mark in marks) if annotate else (None, None)),
+                self.n_threads,
+            )
+            if status != _NOT_LOADED:
+                break
+            if attempt:
+                raise InvalidDataError(f"{self.genome.path}: bases vanished while they were read")
+            self._load(windows)
+        if status != 0:
+            raise MemoryError("no memory for the tables of the encoder")
+        return HaplotypeArrays(data, offsets, *marks)
+
+    def _out(
+        self,
+        out: npt.NDArray[Any] | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        as_letters: bool,
+    ) -> npt.NDArray[Any]:
+        wanted = np.dtype("S1") if as_letters else dtype
+        if out is None:
+            made = self._pool.empty(shape, dtype)
+            return made.view(wanted) if as_letters else made
+        if out.shape != shape or out.dtype != wanted or not out.flags.carray:
+            raise InvalidInputError(
+                f"argument out: expected a writable contiguous array {shape} {wanted}; "
+                f"got {out.shape} {out.dtype}"
+            )
+        return out
+
+    def _find_contigs(self) -> None:
+        """Note where the bases of the contigs are, and which pages of them."""
+        contigs = [self.genome.contig(name) for name in self.table.contig_names]
+        self._kept = [(contig.bases, contig.loaded) for contig in contigs]
+        self._packed = np.array([c.bases.ctypes.data for c in contigs], dtype=np.uintp)
+        self._loaded = np.array(
+            [0 if c.complete else c.loaded.ctypes.data for c in contigs], dtype=np.uintp
+        )
+
+    def _load(self, windows: HaplotypeWindows) -> None:
+        """Load the bases that windows reach."""
+        ends = self.ends(windows)
+        ends = np.maximum(ends.max(axis=1, initial=0), windows.end)
+        for contig in np.unique(windows.contig_index).tolist():
+            these = windows.contig_index == contig
+            name = self.table.contig_names[contig]
+            self.genome.ensure_many(name, windows.start[these], ends[these])
+        self._find_contigs()
+
+
+def _open(
+    genome: Genome, table: VariantTable, genotypes: Genotypes, options: dict[str, Any]
+) -> HaplotypeReader:
+    return HaplotypeReader(genome, table, genotypes, **options)
+
+
+def _address(array: npt.NDArray[Any] | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
+def _check(
+    table: VariantTable, genotypes: Genotypes, keep: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_] | None:
+    """The filter as the library reads it; raises unless all belongs together."""
+    n_lists = len(table.contig_names) * genotypes.n_haplotypes
+    carried = genotypes.variants
+    if len(genotypes.offsets) != n_lists + 1 or genotypes.offsets[-1] != len(carried):
+        raise InvalidInputError(
+            f"genotypes: expected {n_lists} lists, of {len(table.contig_names)} contigs and "
+            f"{genotypes.n_haplotypes} haplotypes; got {len(genotypes.offsets) - 1}"
+        )
+    if len(carried) and (carried.min() < 0 or carried.max() >= len(table)):
+        raise InvalidInputError(
+            f"genotypes: expected rows 0 to {len(table) - 1} of the variants; "
+            f"got {carried.min()} to {carried.max()}"
+        )
+    if keep is None:
+        return None
+    if keep.shape != (len(table),):
+        raise InvalidInputError(
+            f"argument keep: expected a value for each of {len(table)} variants; got {keep.shape}"
+        )
+    return np.ascontiguousarray(keep, dtype=np.bool_)
+
+
+@functools.cache
+def _tables(options: HaplotypeOptions) -> npt.NDArray[Any]:
+    """What every code becomes, (2, 16, letters): as it is, and in reverse complement."""
+    codes = np.arange(N_CODES)
+    complement = np.array([int(f"{code:04b}"[::-1], 2) for code in range(N_CODES)])
+    if options.encoding == "onehot":
+        dtype: Any = options.dtype
+        table = one_hot_table(SequenceOptions(dtype=dtype, unknown=options.unknown))
+        return np.ascontiguousarray(np.stack([table, table[complement]]))
+    if options.encoding == "bytes":
+        letters = np.frombuffer(b"N" + CODE_LETTERS[1:], dtype=np.uint8)
+        known = np.isin(codes, (1, 2, 4, 8))
+        return np.stack([letters, np.where(known, letters[complement], letters)])[..., None]
+    rows = codes if options.encoding == "codes" else np.array(options.tokens)
+    tokens = np.stack([rows, rows[complement]])[..., None]
+    made = tokens.astype(options.dtype if options.encoding == "tokens" else numpy_dtype("uint8"))
+    if (made != tokens).any():
+        raise InvalidInputError(
+            f"argument tokens: expected integers of dtype {options.dtype}; got {options.tokens}"
+        )
+    return np.ascontiguousarray(made)

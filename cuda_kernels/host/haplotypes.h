@@ -1,0 +1,62 @@
+// Structures of the C interface for haplotypes; bigwig_loader/backend/cpu/library.py declares the
+// same fields in the same order. Everything is checked by the caller: rows, contigs and samples are
+// in range.
+#pragma once
+#include <stdint.h>
+
+#include "../haplotype.cuh"
+
+extern "C" {
+
+// Who carries which variants: C contigs, S samples, P haplotypes each.
+struct BwlHaplotypes {
+  const int32_t* position;    // (V,)
+  const int32_t* ilen;        // (V,)
+  const int64_t* alt_offset;  // (V + 1,)
+  const uint8_t* alt;         // 4-bit codes
+  const int64_t* list_offset; // (C * S * P + 1,)
+  const int32_t* carried;     // rows of the variants, with kWithoutAnchor
+  int64_t n_samples;
+  int64_t ploidy;
+  int64_t longest_bp;         // see HaplotypeWalk
+};
+
+// B windows, each of one sample.
+struct BwlHaplotypeWindows {
+  int64_t n_windows;
+  const int32_t* contig_index;
+  const int64_t* start;
+  const int64_t* end;
+  const int64_t* sample;   // -1: the reference
+  const uint8_t* reverse;  // null: none
+  const int64_t* shift;    // (B, P) or null: none
+  int64_t length_bp;       // -1: as long as it is
+};
+
+}  // extern "C"
+
+namespace bwl {
+
+inline Variants variants_of(const BwlHaplotypes& given) {
+  return {given.position, given.ilen, given.alt_offset, given.alt};
+}
+
+// The walk over haplotype `ploid` of a window.
+inline HaplotypeWalk walk_of(const BwlHaplotypes& given, const BwlHaplotypeWindows& windows,
+                             int64_t window, int64_t ploid) {
+  const int64_t sample = windows.sample[window];
+  const int32_t* carried = given.carried;
+  int64_t n = 0;
+  if (sample >= 0) {
+    const int64_t list =
+        (windows.contig_index[window] * given.n_samples + sample) * given.ploidy + ploid;
+    carried += given.list_offset[list];
+    n = given.list_offset[list + 1] - given.list_offset[list];
+  }
+  const int64_t shift =
+      windows.shift == nullptr ? 0 : windows.shift[window * given.ploidy + ploid];
+  return HaplotypeWalk(variants_of(given), carried, n, windows.start[window], windows.end[window],
+                       windows.length_bp, shift, given.longest_bp);
+}
+
+}  // namespace bwl
