@@ -16,7 +16,7 @@ from tests.helpers.shared import REPOSITORY
 
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-PLAIN = {"numpy", "pandas", "deflate", "fsspec", "typer", "rich"}
+PLAIN = {"numpy", "pandas", "deflate", "fsspec", "joblib", "typer", "rich"}
 EXTRAS = {
     "torch",
     "cuda12",
