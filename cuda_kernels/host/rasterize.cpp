@@ -8,6 +8,7 @@
 #include "../dtype.cuh"
 #include "../transform.cuh"
 #include "clock.h"
+#include "rows.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -22,47 +23,8 @@ constexpr int64_t kGroupTracks = 128;
 // Bins of a tile with that many tracks, at base resolution: 128 KiB. Fewer tracks, more bins.
 constexpr int64_t kTileBases = 256;
 constexpr int64_t kTileBins = 64;  // more work per bin: smaller tiles balance better
-// Short runs are written as one block of this many values; the overhang is overwritten by what
-// follows, or lies in the row's padding.
-constexpr int64_t kRunFloats = 16;
 // Irregular rows are binned by way of so many bases at a time.
 constexpr int64_t kFixedBases = 1 << 16;
-
-// Fills values[begin, end); may write up to kRunFloats - 1 values more.
-inline void fill_run(float* values, int64_t begin, int64_t end, float value) {
-#if defined(__SSE2__)
-  const __m128 wide = _mm_set1_ps(value);
-  for (int64_t i = begin; i < end; i += kRunFloats) {
-    _mm_storeu_ps(values + i, wide);
-    _mm_storeu_ps(values + i + 4, wide);
-    _mm_storeu_ps(values + i + 8, wide);
-    _mm_storeu_ps(values + i + 12, wide);
-  }
-#else
-  for (int64_t i = begin; i < end; ++i) values[i] = value;
-#endif
-}
-
-template <typename T>
-T convert(float value);
-template <>
-inline float convert<float>(float value) {
-  return value;
-}
-struct Half {
-  uint16_t bits;
-};
-struct BFloat {
-  uint16_t bits;
-};
-template <>
-inline Half convert<Half>(float value) {
-  return {to_float16_bits(value)};
-}
-template <>
-inline BFloat convert<BFloat>(float value) {
-  return {to_bfloat16_bits(value)};
-}
 
 // Writes `n_rows` rows of a scratch tile as columns of the output.
 template <typename T>

@@ -16,6 +16,11 @@ HEADERS = sorted(KERNELS.glob("*.cuh"))
 
 # What the CUDA backend asks for by name.
 ENTRIES = {
+    "haplotype.cu": {
+        *("bwl_haplotype_one_hot_4", "bwl_haplotype_one_hot_2", "bwl_haplotype_one_hot_1"),
+        *("bwl_haplotype_8", "bwl_haplotype_4", "bwl_haplotype_2", "bwl_haplotype_1"),
+        "bwl_measure_haplotypes",
+    },
     "inflate.cu": {"bwl_inflate_streams"},
     "sequence.cu": {"bwl_one_hot_4", "bwl_one_hot_2", "bwl_one_hot_1", "bwl_count_bases"},
     "signal.cu": {
