@@ -16,6 +16,7 @@ struct Rows {
   const int64_t* list_offset;
   const int32_t* carried;
   int64_t n_samples, ploidy, longest_bp;
+  int32_t rule;
   const int32_t* contig_index;
   const int64_t* start;
   const int64_t* end;
@@ -35,9 +36,9 @@ __device__ bwl::HaplotypeWalk walk_of(const Rows& rows, int64_t row) {
     carried += rows.list_offset[list];
     n = rows.list_offset[list + 1] - rows.list_offset[list];
   }
-  return bwl::HaplotypeWalk(rows.variants, carried, n, rows.start[window], rows.end[window],
-                            rows.length_bp, rows.shift == nullptr ? 0 : rows.shift[row],
-                            rows.longest_bp);
+  return bwl::HaplotypeWalk(rows.variants, rows.rule, carried, n, rows.start[window],
+                            rows.end[window], rows.length_bp,
+                            rows.shift == nullptr ? 0 : rows.shift[row], rows.longest_bp);
 }
 
 template <typename Element, int K>
@@ -88,15 +89,17 @@ __device__ __forceinline__ void encode(const Rows& rows, int64_t n_rows,
 
 #define BWL_ROWS_PARAMETERS                                                                      \
   int64_t n_rows, const int32_t *position, const int32_t *ilen, const int64_t *alt_offset,       \
-      const uint8_t *alt, const int64_t *list_offset, const int32_t *carried, int64_t n_samples, \
-      int64_t ploidy, int64_t longest_bp, const int32_t *contig_index, const int64_t *start,     \
-      const int64_t *end, const int64_t *sample, const uint8_t *reverse, const int64_t *shift,   \
-      int64_t length_bp
+      const uint8_t *alt, const uint8_t *keep, const uint8_t *free, int64_t n_variants,          \
+      const int64_t *list_offset,                                                                \
+      const int32_t *carried, int64_t n_samples, int64_t ploidy, int64_t longest_bp,             \
+      int32_t rule, const int32_t *contig_index, const int64_t *start, const int64_t *end,       \
+      const int64_t *sample, const uint8_t *reverse, const int64_t *shift, int64_t length_bp
 
 #define BWL_ROWS                                                                              \
   Rows {                                                                                      \
-    {position, ilen, alt_offset, alt}, list_offset, carried, n_samples, ploidy, longest_bp,   \
-        contig_index, start, end, sample, reverse, shift, length_bp                           \
+    {position, ilen, alt_offset, alt, keep, free, n_variants}, list_offset, carried,          \
+        n_samples, ploidy,                                                                   \
+        longest_bp, rule, contig_index, start, end, sample, reverse, shift, length_bp                           \
   }
 
 // Natural length of each row, or with `ends` the reference base after its last one. One thread each.

@@ -26,7 +26,7 @@ constexpr int64_t kThreadBytes = 1 << 18;  // output that is worth starting a th
 constexpr int64_t kThreadLists = 256;
 constexpr int32_t kLeftPad = -1, kRightPad = 2147483647;
 
-enum HaplotypeStatus : int32_t { kHaplotypeOk = 0, kBadElement = 1, kNoMemory = 2, kNotLoaded = 3 };
+enum HaplotypeStatus : int32_t { kHaplotypeOk = 0, kBadElement = 1, kNoMemory = 2, kNotLoaded = 3, kBadRow = 4 };
 
 int threads_for(double work, double per_thread, int n_threads) {
   return static_cast<int>(std::min<double>(n_threads, 1 + work / per_thread));
@@ -130,9 +130,8 @@ void annotate(const Request& request, const Row& row, int64_t at, const Segment&
   }
 }
 
-// False where bases are wanted that are not loaded.
 template <typename Element, int K>
-bool encode_row(const Request& request, const Writer<Element, K>& writer, int64_t index) {
+HaplotypeStatus encode_row(const Request& request, const Writer<Element, K>& writer, int64_t index) {
   const BwlHaplotypeWindows& windows = *request.windows;
   const int64_t ploidy = request.haplotypes->ploidy, window = index / ploidy;
   Row row;
@@ -155,11 +154,11 @@ bool encode_row(const Request& request, const Writer<Element, K>& writer, int64_
     const int64_t high = std::max(std::min(end, contig_bp), low);
     const int64_t before = low - segment.position;
     if (before > 0) writer.outside(row, at, before);
-    if (high > low && !request.has(contig, low, high)) return false;
+    if (high > low && !request.has(contig, low, high)) return kNotLoaded;
     if (high > low) writer.reference(row, at + before, request.packed[contig], low, high - low);
     if (end > high) writer.outside(row, at + (high - segment.position), end - high);
   }
-  return true;
+  return walk.bad() ? kBadRow : kHaplotypeOk;
 }
 
 template <typename Element, int K>
@@ -178,7 +177,8 @@ int32_t encode(const Request& request, const void* tables, bool planes, void* ou
   n_threads = threads_for(bases * (sizeof(Element) * K + annotated), kThreadBytes, n_threads);
   std::atomic<int32_t> status{kHaplotypeOk};
   bwl::parallel_for(n_rows, n_threads, [&](int64_t row, int) {
-    if (!encode_row(request, writer, row)) status.store(kNotLoaded, std::memory_order_relaxed);
+    const HaplotypeStatus found = encode_row(request, writer, row);
+    if (found != kHaplotypeOk) status.store(found, std::memory_order_relaxed);
   });
   return status.load();
 }
@@ -186,20 +186,19 @@ int32_t encode(const Request& request, const void* tables, bool planes, void* ou
 }  // namespace
 
 // Which of the carried variants are applied, of n_lists lists. With `applied` null only the counts
-// are made; otherwise list i is written from applied_offset[i] on. `keep` (V,) or null.
-BWL_API void bwl_apply_variants(const BwlHaplotypes* haplotypes, int64_t n_lists,
-                                const uint8_t* keep, int32_t as_bcftools, int64_t* counts,
+// are made; otherwise list i is written from applied_offset[i] on.
+BWL_API void bwl_apply_variants(const BwlHaplotypes* haplotypes, int64_t n_lists, int64_t* counts,
                                 const int64_t* applied_offset, int32_t* applied,
                                 int32_t n_threads) {
   const bwl::Variants variants = bwl::variants_of(*haplotypes);
-  const auto rule = as_bcftools != 0 ? bwl::apply_bcftools : bwl::apply_first;
+  const auto rule = static_cast<int32_t>(haplotypes->rule);
   const double n_carried = static_cast<double>(haplotypes->list_offset[n_lists]);
   n_threads = threads_for(n_carried, 65536, n_threads);
   bwl::parallel_for(n_lists, n_threads, [&](int64_t i, int) {
     const int64_t first = haplotypes->list_offset[i];
     const int64_t n = haplotypes->list_offset[i + 1] - first;
     int32_t* to = applied == nullptr ? nullptr : applied + applied_offset[i];
-    counts[i] = rule(variants, keep, haplotypes->carried + first, n, to);
+    counts[i] = bwl::apply(variants, rule, haplotypes->carried + first, n, to);
   });
 }
 
@@ -220,7 +219,8 @@ BWL_API void bwl_measure_haplotypes(const BwlHaplotypes* haplotypes,
 // Bases of the windows: row (window, ploid) of `out` is (L, columns), or (columns, L) with `planes`.
 // `tables` (2, 16, columns): what each code becomes, forward and in reverse complement, in elements
 // of `element_bytes`. `records` (V,) is what variant_out has for a variant. Where bases are wanted
-// of which loaded[contig] says that they are not there, the status is kNotLoaded.
+// of which loaded[contig] says that they are not there, the status is kNotLoaded; where an entry of
+// a list is no variant, kBadRow.
 BWL_API int32_t bwl_encode_haplotypes(const BwlHaplotypes* haplotypes,
                                       const BwlHaplotypeWindows* windows,
                                       const uint8_t* const* packed, const uint8_t* const* loaded,

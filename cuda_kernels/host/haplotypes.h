@@ -1,6 +1,6 @@
 // Structures of the C interface for haplotypes; bigwig_loader/backend/cpu/library.py declares the
-// same fields in the same order. Everything is checked by the caller: rows, contigs and samples are
-// in range.
+// same fields in the same order. Contigs, samples and offsets are checked by the caller, the entries
+// of the lists as they are met.
 #pragma once
 #include <stdint.h>
 
@@ -16,8 +16,12 @@ struct BwlHaplotypes {
   const uint8_t* alt;         // 4-bit codes
   const int64_t* list_offset; // (C * S * P + 1,)
   const int32_t* carried;     // rows of the variants, with kWithoutAnchor
+  const uint8_t* keep;        // (V,) or null: all
+  const uint8_t* free;        // (V,)
+  int64_t n_variants;         // V
   int64_t n_samples;
   int64_t ploidy;
+  int64_t rule;               // OverlapRule
   int64_t longest_bp;         // see HaplotypeWalk
 };
 
@@ -38,7 +42,8 @@ struct BwlHaplotypeWindows {
 namespace bwl {
 
 inline Variants variants_of(const BwlHaplotypes& given) {
-  return {given.position, given.ilen, given.alt_offset, given.alt};
+  return {given.position, given.ilen, given.alt_offset, given.alt, given.keep, given.free,
+          given.n_variants};
 }
 
 // The walk over haplotype `ploid` of a window.
@@ -55,8 +60,9 @@ inline HaplotypeWalk walk_of(const BwlHaplotypes& given, const BwlHaplotypeWindo
   }
   const int64_t shift =
       windows.shift == nullptr ? 0 : windows.shift[window * given.ploidy + ploid];
-  return HaplotypeWalk(variants_of(given), carried, n, windows.start[window], windows.end[window],
-                       windows.length_bp, shift, given.longest_bp);
+  return HaplotypeWalk(variants_of(given), static_cast<int32_t>(given.rule), carried, n,
+                       windows.start[window], windows.end[window], windows.length_bp, shift,
+                       given.longest_bp);
 }
 
 }  // namespace bwl

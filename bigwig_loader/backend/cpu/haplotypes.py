@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,10 @@ from bigwig_loader.plan.haplotypes import N_CODES, HaplotypeOptions, HaplotypeWi
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.types import check_choice, numpy_dtype
 
-_NOT_LOADED = 3
+_NOT_LOADED, _BAD_ROW = 3, 4
+# Below all that an end may be; what the library gives for a list that is damaged.
+_NO_END = -(1 << 61)
+_RULES = {"window": 0, "first": 1, "bcftools": 2}
 # Bit of an entry of `HaplotypeReader.resolved`: the variant is applied without its anchor base.
 WITHOUT_ANCHOR = 1 << 30
 
@@ -76,9 +80,9 @@ class HaplotypeReader:
             np.frombuffer(table.alt.tobytes().translate(CODES) or b"\0", dtype=np.uint8),
         )
         self._records = np.ascontiguousarray(table.record, dtype=np.int32)
+        self._free = _free(table)
         longest = 1 - int(table.ilen.min(initial=0)) if overlap == "window" else 0
-        self.resolved = self._apply()
-        self._lists = self._pack(self.resolved, longest)
+        self._lists = self._pack(self._carried(), longest)
         self._pool = ArrayPool()
         self._lengths = np.array(
             [genome.contig(n).n_bases for n in table.contig_names], dtype=np.int64
@@ -103,64 +107,57 @@ class HaplotypeReader:
         """Length of each contig of the table in bp, (C,)."""
         return self._lengths
 
-    def _pack(self, genotypes: Genotypes, longest_bp: int) -> ctypes.Structure:
-        """The C structure of some lists; their arrays are kept alive by it."""
-        offsets = np.ascontiguousarray(genotypes.offsets, dtype=np.int64)
-        carried = np.ascontiguousarray(genotypes.variants, dtype=np.int32)
-        kept = (*self._arrays, offsets, carried)
-        lists = HaplotypeLists(
-            *(array.ctypes.data for array in kept),
-            len(genotypes.samples),
-            genotypes.ploidy,
-            longest_bp,
-        )
-        lists.kept = kept
-        return lists
+    @functools.cached_property
+    def resolved(self) -> Genotypes:
+        """The lists of what is applied; made from all carried variants when first asked for.
 
-    def _apply(self) -> Genotypes:
-        """The lists of the variants that are applied."""
-        genotypes, keep = self.genotypes, self._keep
-        if self.overlap == "window":
-            if keep is None:
-                return genotypes
-            kept = keep[genotypes.variants]
-            before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-            return replace(
-                genotypes, offsets=before[genotypes.offsets], variants=genotypes.variants[kept]
-            )
-        given = self._pack(genotypes, 0)
+        An entry has the bit `WITHOUT_ANCHOR` where all but the anchor is applied. With the policy
+        ``"window"``, where each window decides, it has all that counts.
+        """
+        genotypes = self._carried()
         n_lists = len(genotypes.offsets) - 1
         counts = np.empty(n_lists, dtype=np.int64)
-        self._apply_variants(given, n_lists, False, counts)
-        if keep is None and counts.sum() == len(genotypes.variants):
-            return genotypes  # nothing overlaps
-        as_bcftools = self.overlap == "bcftools"
-        if as_bcftools:
-            self._apply_variants(given, n_lists, as_bcftools, counts)
+        self._apply_variants(n_lists, counts)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         applied = np.empty(int(offsets[-1]), dtype=np.int32)
-        self._apply_variants(given, n_lists, as_bcftools, counts, offsets, applied)
+        self._apply_variants(n_lists, counts, offsets, applied)
         return replace(genotypes, offsets=offsets, variants=applied)
 
     def _apply_variants(
         self,
-        given: ctypes.Structure,
         n_lists: int,
-        as_bcftools: bool,
         counts: npt.NDArray[np.int64],
         offsets: npt.NDArray[np.int64] | None = None,
         applied: npt.NDArray[np.int32] | None = None,
     ) -> None:
         library().bwl_apply_variants(
-            ctypes.byref(given),
+            ctypes.byref(self._lists),
             n_lists,
-            _address(self._keep),
-            int(as_bcftools),
             counts.ctypes.data,
             _address(offsets),
             _address(applied),
             self.n_threads,
         )
+
+    def _carried(self) -> Genotypes:
+        """The lists that windows are made from."""
+        return self.genotypes
+
+    def _pack(self, genotypes: Genotypes, longest_bp: int) -> ctypes.Structure:
+        """The C structure of some lists; their arrays are kept alive by it."""
+        offsets = np.ascontiguousarray(genotypes.offsets, dtype=np.int64)
+        carried = np.ascontiguousarray(genotypes.variants, dtype=np.int32)
+        kept = (*self._arrays, offsets, carried, self._keep, self._free)
+        lists = HaplotypeLists(
+            *(_address(array) for array in kept),
+            len(self.table),
+            len(genotypes.samples),
+            genotypes.ploidy,
+            _RULES[self.overlap],
+            longest_bp,
+        )
+        lists.kept = kept
+        return lists
 
     def request(self, windows: HaplotypeWindows) -> ctypes.Structure:
         """The C structure of some windows, checked; valid as long as `windows` is.
@@ -229,7 +226,16 @@ class HaplotypeReader:
             measured.ctypes.data,
             self.n_threads,
         )
+        if measured.min(initial=0) < _NO_END or (not ends and measured.min(initial=0) < 0):
+            raise self._bad_row()
         return measured
+
+    def _bad_row(self) -> InvalidDataError:
+        return InvalidDataError(
+            f"genotypes of {len(self.genotypes.samples)} samples: expected rows 0 to "
+            f"{len(self.table) - 1} of the variants; got another number in a list. "
+            "The file is damaged, or belongs to other variants: write it again"
+        )
 
     def encode(
         self,
@@ -296,6 +302,8 @@ class HaplotypeReader:
             if attempt:
                 raise InvalidDataError(f"{self.genome.path}: bases vanished while they were read")
             self._load(windows)
+        if status == _BAD_ROW:
+            raise self._bad_row()
         if status != 0:
             raise MemoryError("no memory for the tables of the encoder")
         return HaplotypeArrays(data, offsets, *marks)
@@ -311,10 +319,11 @@ class HaplotypeReader:
         if out is None:
             made = self._pool.empty(shape, dtype)
             return made.view(wanted) if as_letters else made
-        if out.shape != shape or out.dtype != wanted or not out.flags.carray:
+        got = (getattr(out, "shape", None), getattr(out, "dtype", type(out).__name__))
+        if got != (shape, wanted) or not (out.flags.c_contiguous and out.flags.behaved):
             raise InvalidInputError(
                 f"argument out: expected a writable contiguous array {shape} {wanted}; "
-                f"got {out.shape} {out.dtype}"
+                f"got {got[0]} {got[1]}"
             )
         return out
 
@@ -348,21 +357,32 @@ def _address(array: npt.NDArray[Any] | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
+def _free(table: VariantTable) -> npt.NDArray[np.bool_]:
+    """Whether no variant before each one reaches its position, (V,)."""
+    free = np.zeros(len(table), dtype=np.bool_)
+    ends = table.position.astype(np.int64) + 1 + np.maximum(-table.ilen.astype(np.int64), 0)
+    for first, last in itertools.pairwise(table.contig_offsets.tolist()):
+        if last > first:
+            reached = np.maximum.accumulate(ends[first : last - 1])
+            free[first] = True
+            free[first + 1 : last] = table.position[first + 1 : last] >= reached
+    return free
+
+
 def _check(
     table: VariantTable, genotypes: Genotypes, keep: npt.NDArray[np.bool_] | None
 ) -> npt.NDArray[np.bool_] | None:
     """The filter as the library reads it; raises unless all belongs together."""
     n_lists = len(table.contig_names) * genotypes.n_haplotypes
     carried = genotypes.variants
+    if len(carried) and not len(table):
+        raise InvalidInputError(
+            f"genotypes: expected no entries without variants; got {len(carried)}"
+        )
     if len(genotypes.offsets) != n_lists + 1 or genotypes.offsets[-1] != len(carried):
         raise InvalidInputError(
             f"genotypes: expected {n_lists} lists, of {len(table.contig_names)} contigs and "
             f"{genotypes.n_haplotypes} haplotypes; got {len(genotypes.offsets) - 1}"
-        )
-    if len(carried) and (carried.min() < 0 or carried.max() >= len(table)):
-        raise InvalidInputError(
-            f"genotypes: expected rows 0 to {len(table) - 1} of the variants; "
-            f"got {carried.min()} to {carried.max()}"
         )
     if keep is None:
         return None

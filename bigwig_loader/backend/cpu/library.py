@@ -27,6 +27,7 @@ def _struct(name: str, doc: str, layout: str) -> type[ctypes.Structure]:
         "i64x2": c_int64 * 2,
         "i32": c_int32,
         "f32": c_float,
+        "f32x7": c_float * 7,
         "f64": c_double,
     }
     fields = []
@@ -74,8 +75,8 @@ SignalRequest = _struct(
 HaplotypeLists = _struct(
     "HaplotypeLists",
     "Variants, and who carries which of them.",
-    """ptr: position ilen alt_offset alt list_offset carried
-    i64: n_samples ploidy longest_bp""",
+    """ptr: position ilen alt_offset alt list_offset carried keep free
+    i64: n_variants n_samples ploidy rule longest_bp""",
 )
 HaplotypeRequest = _struct(
     "HaplotypeRequest",
@@ -83,6 +84,33 @@ HaplotypeRequest = _struct(
     """i64: n_windows
     ptr: contig_index start end sample reverse shift
     i64: length_bp""",
+)
+
+# BwlTrack and BwlRealign of cuda_kernels/host/realign.h.
+RealignTrack = _struct(
+    "RealignTrack",
+    "One track of a batch on haplotypes.",
+    """ptr: offsets start end value
+    i64: n_samples
+    ptr: contig sample dense dense_start
+    i64: dense_bp
+    i32: kind width
+    f32: constant
+    f32x7: transform""",
+)
+RealignRequest = _struct(
+    "RealignRequest",
+    "One batch of signal on haplotypes.",
+    """ptr: haplotypes windows contig_bp
+    i64: n_tracks
+    ptr: tracks source_track
+    i64: bin_size
+    i32: statistic dtype
+    f32: uncovered out_of_bounds
+    i64: seed epoch
+    ptr: cell out row_offset
+    i32: n_threads status
+    i64: failed_window failed_track""",
 )
 
 # Every function of the library: result, arguments.
@@ -110,7 +138,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     ),
     "bwl_apply_variants": (
         None,
-        [c_void_p, c_int64, c_void_p, c_int32, *[c_void_p] * 3, c_int32],
+        [c_void_p, c_int64, *[c_void_p] * 3, c_int32],
     ),
     "bwl_measure_haplotypes": (None, [c_void_p, c_void_p, c_int32, c_void_p, c_int32]),
     "bwl_encode_haplotypes": (
@@ -124,6 +152,10 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
             c_int32,
         ],
     ),
+    "bwl_realign_tracks": (None, [c_void_p]),
+    "bwl_flatten_intervals": (c_int64, [c_int64, *[c_void_p] * 6]),
+    "bwl_realign_bytes": (c_int64, []),
+    "bwl_track_bytes": (c_int64, []),
     "bwl_haplotypes_bytes": (c_int64, []),
     "bwl_haplotype_windows_bytes": (c_int64, []),
     "bwl_index_bytes": (c_int64, []),
@@ -169,6 +201,8 @@ def library() -> ctypes.CDLL:
         (loaded.bwl_request_bytes, ctypes.sizeof(SignalRequest)),
         (loaded.bwl_haplotypes_bytes, ctypes.sizeof(HaplotypeLists)),
         (loaded.bwl_haplotype_windows_bytes, ctypes.sizeof(HaplotypeRequest)),
+        (loaded.bwl_realign_bytes, ctypes.sizeof(RealignRequest)),
+        (loaded.bwl_track_bytes, ctypes.sizeof(RealignTrack)),
         (loaded.bwl_transform_bytes, pack_transforms([TrackTransform()]).nbytes),
     ]
     if any(size() != ours for size, ours in sizes):
