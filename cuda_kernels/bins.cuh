@@ -85,4 +85,13 @@ BWL_HD float bin_finish(Bin bin, int64_t bin_size, int64_t n_inside, float uncov
   return bin.extreme;
 }
 
+// The bin of bases whose values are there one by one, fill values included.
+template <int kStatistic>
+BWL_HD float bin_of_values(const float* values, int64_t bin_size) {
+  Bin bin;
+  bin_clear(&bin);
+  for (int64_t i = 0; i < bin_size; ++i) bin_add<kStatistic>(&bin, values[i], 1);
+  return bin_finish<kStatistic>(bin, bin_size, bin_size, 0.0f, 0.0f);
+}
+
 }  // namespace bwl

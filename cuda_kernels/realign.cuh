@@ -20,9 +20,24 @@ struct IntervalList {
   int64_t n;
 };
 
-// First interval that ends past `position`.
+// First interval that ends past `position`. Looked for from where it would be if intervals were
+// spread evenly, in growing steps: long lists lie in memory that is far away.
 BWL_HD int64_t first_past(const IntervalList& list, int64_t position) {
   int64_t low = 0, high = list.n;
+  if (list.n > 64) {
+    const int64_t first = list.start[0], span = list.end[list.n - 1] - first + 1;
+    int64_t at = position <= first || span <= 0 ? 0
+                 : position >= first + span     ? list.n - 1
+                                                : (position - first) * (list.n - 1) / span;
+    int64_t step = 16;
+    if (list.end[at] <= position) {
+      for (; low = at + 1, at += step, at < list.n && list.end[at] <= position;) step *= 4;
+      if (at < high) high = at;
+    } else {
+      for (; high = at, at -= step, at >= 0 && list.end[at] > position;) step *= 4;
+      if (at >= low) low = at + 1;
+    }
+  }
   while (low < high) {
     const int64_t middle = low + ((high - low) >> 1);
     if (list.end[middle] <= position) low = middle + 1; else high = middle;
@@ -128,33 +143,6 @@ BWL_HD float inserted_value(const Track& track, const Fill& fill, const Insertio
   }
   if (fill.kind == kInterpolate && x > 0) return interpolated(track, fill.width, in, x);
   return track(in.position);
-}
-
-// The insertion whose anchor a substituted base is, where an insertion at its position is applied
-// without its anchor (the rule of `bcftools consensus`); -1 if there is none. Such a base is filled
-// as base 0 of that insertion.
-BWL_HD int32_t insertion_on(const Variants& variants, const int32_t* carried, int64_t n,
-                            int32_t row) {
-  int64_t low = 0, high = n;  // first entry behind `row`
-  while (low < high) {
-    const int64_t middle = low + ((high - low) >> 1);
-    if ((carried[middle] & kVariantRow) <= row) low = middle + 1; else high = middle;
-  }
-  if (low >= n || (carried[low] & kWithoutAnchor) == 0) return -1;
-  const int32_t next = carried[low] & kVariantRow;
-  const bool here = variants.position[next] == variants.position[row] && variants.ilen[next] > 0;
-  return here ? next : -1;
-}
-
-// Whether the bases of a segment are filled, and as which insertion.
-BWL_HD bool is_filled(const Variants& variants, const int32_t* carried, int64_t n,
-                      const Segment& segment, int32_t* row) {
-  *row = segment.variant;
-  if (segment.variant < 0) return false;
-  if (variants.ilen[segment.variant] > 0) return true;
-  *row = variants.ilen[segment.variant] == 0
-             ? insertion_on(variants, carried, n, segment.variant) : -1;
-  return *row >= 0;
 }
 
 // What a fill may look at: the window, or what the haplotype reaches for an insertion behind it.

@@ -24,6 +24,7 @@ ARRAY_FIELDS = (
     "jitter",
     "sources",
     "regions",
+    "samples",
     "track_indices",
 )
 
@@ -58,6 +59,9 @@ class Batch:
         Which source of a mixture each example is from, e.g. which file of peaks.
     regions : (B,) int64 or None
         Which region of its source.
+    samples : (B,) int64 or None
+        Whose haplotypes each example shows, by number; None without variants. There is an axis of
+        haplotypes then: sequences (B, P, L, 4), values (B, P, N, T).
     track_indices : (T,) int64 or None
         Which tracks of the collection `values` holds.
     track_names : (T,) tuple of str or None
@@ -80,6 +84,7 @@ class Batch:
     jitter: Any = None
     sources: Any = None
     regions: Any = None
+    samples: Any = None
     track_indices: Any = None
     track_names: tuple[str, ...] | None = None
     epoch: int | None = None

@@ -89,10 +89,42 @@ def plan_signal(
     read_gap_bytes, read_bytes : int
         Blocks of one file no further apart are read together, up to about `read_bytes`.
     """
+    end = windows.start + windows.length_bp
+    return _plan(index, windows, end, tracks, read_gap_bytes, read_bytes)
+
+
+def plan_spans(
+    index: TrackIndex, track: int, contig: int, start: Int64Array, end: Int64Array
+) -> SignalPlan:
+    """Find the data blocks of one track in stretches of one contig, of any length each.
+
+    The plan is for `SignalReader.intervals` alone: its windows say where the stretches start, and
+    not how long they are.
+
+    Parameters
+    ----------
+    index : TrackIndex
+    track, contig : int
+    start, end : (K,) int64
+        Ascending, not overlapping.
+    """
+    windows = Windows(np.full(len(start), contig, np.int32), start, 1)
+    tracks = np.array([track], np.int64)
+    return _plan(index, windows, end, tracks, READ_GAP_BYTES, READ_BYTES)
+
+
+def _plan(
+    index: TrackIndex,
+    windows: Windows,
+    end: Int64Array,
+    tracks: Int64Array,
+    read_gap_bytes: int,
+    read_bytes: int,
+) -> SignalPlan:
     contig = windows.contig_index
     lengths = index.contigs.lengths[contig]
     start = np.minimum(np.maximum(windows.start, 0), lengths)
-    end = np.minimum(np.maximum(windows.start + windows.length_bp, 0), lengths)
+    end = np.minimum(np.maximum(end, 0), lengths)
     # Ascending keys: searchsorted then walks the table once, and blocks come out in file order.
     by_position = by_track = None
     if len(windows) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -50,6 +50,8 @@ class HaplotypeWindows:
     reverse: npt.NDArray[np.bool_] | None = None
     shift: npt.NDArray[np.int64] | None = None
     length_bp: int | None = None
+    # What a backend made of these windows, so that sequence and tracks share it.
+    made: dict[object, object] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, dtype in (
@@ -76,6 +78,9 @@ class HaplotypeWindows:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"made": {}}
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,8 @@ struct ListTrack : IntervalTrack {
   }
 };
 
-// A piece of a haplotype; `filled` is the row of the insertion as which it is filled, or -1.
-struct Piece {
-  Segment segment;
-  int32_t filled;
-};
-
 struct Haplotype {
-  std::vector<Piece> pieces;
+  std::vector<Segment> segments;
   int64_t n_bases;
   int64_t reached;  // reference base after the last one
   uint64_t key;
@@ -95,10 +89,7 @@ struct Haplotype {
 template <int kStatistic>
 void bin_values(const float* values, int64_t bin_size, int64_t n_bins, float* out) {
   for (int64_t i = 0; i < n_bins; ++i) {
-    Bin bin;
-    bin_clear(&bin);
-    for (int64_t k = 0; k < bin_size; ++k) bin_add<kStatistic>(&bin, values[i * bin_size + k], 1);
-    out[i] = bin_finish<kStatistic>(bin, bin_size, bin_size, 0.0f, 0.0f);
+    out[i] = bin_of_values<kStatistic>(values + i * bin_size, bin_size);
   }
 }
 
@@ -115,7 +106,7 @@ void bin_sums(const float* values, int64_t bin_size, int64_t n_bins, float* out)
     for (; k < bin_size; ++k) sums[0] += static_cast<double>(in[k]);
     const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     if (sum != sum) {
-      bin_values<kStatistic>(in, bin_size, 1, out + i);
+      out[i] = bin_of_values<kStatistic>(in, bin_size);
     } else {
       out[i] = static_cast<float>(kStatistic == kMean ? sum / static_cast<double>(bin_size) : sum);
     }
@@ -134,8 +125,10 @@ class Realigner {
   RealignStatus write(int64_t window, int64_t first, int64_t last, int64_t* failed_track) {
     low_ = INT64_MAX;
     high_ = INT64_MIN;
-    for (size_t p = 0; p < haplotypes_.size(); ++p) walk(window, static_cast<int64_t>(p));
     RealignStatus status = kRealigned;
+    for (size_t p = 0; status == kRealigned && p < haplotypes_.size(); ++p) {
+      status = walk(window, static_cast<int64_t>(p));
+    }
     for (int64_t track = first; status == kRealigned && track < last; ++track) {
       status = write_track(window, track);
       *failed_track = track;
@@ -144,7 +137,7 @@ class Realigner {
   }
 
  private:
-  void walk(int64_t window, int64_t ploid);
+  RealignStatus walk(int64_t window, int64_t ploid);
   RealignStatus write_track(int64_t window, int64_t track);
   template <typename Track>
   RealignStatus write_rows(const Track& track, const Fill& fill, const Transform& transform,
@@ -171,35 +164,28 @@ class Realigner {
   int64_t high_ = 0;
 };
 
-// Takes down the pieces of one haplotype, and widens the stretch that all of them need.
-void Realigner::walk(int64_t window, int64_t ploid) {
-  const BwlHaplotypes& given = *request_.haplotypes;
+// Takes down the segments of one haplotype, and widens the stretch that all of them need.
+RealignStatus Realigner::walk(int64_t window, int64_t ploid) {
   Haplotype& haplotype = haplotypes_[static_cast<size_t>(ploid)];
-  haplotype.pieces.clear();
+  haplotype.segments.clear();
   haplotype.n_bases = 0;
-  const int64_t sample = windows_.sample[window];
-  const int64_t list =
-      (windows_.contig_index[window] * given.n_samples + sample) * given.ploidy + ploid;
-  const int32_t* carried = sample < 0 ? nullptr : given.carried + given.list_offset[list];
-  const int64_t n = sample < 0 ? 0 : given.list_offset[list + 1] - given.list_offset[list];
-  HaplotypeWalk walk = walk_of(given, windows_, window, ploid);
   haplotype.reached = windows_.start[window];
-  int64_t low = haplotype.reached;
-  for (Piece piece; walk.next(&piece.segment);) {
-    const Segment& segment = piece.segment;
-    if (!is_filled(variants_, carried, n, segment, &piece.filled)) piece.filled = -1;
-    if (haplotype.pieces.empty()) low = segment.position;
+  HaplotypeWalk walk = walk_of(*request_.haplotypes, windows_, window, ploid);
+  for (Segment segment; walk.next(&segment);) {
+    haplotype.segments.push_back(segment);
     haplotype.n_bases += segment.length;
-    haplotype.pieces.push_back(piece);
     haplotype.reached = segment.position + (segment.variant < 0 ? segment.length : 1);
   }
+  if (walk.bad()) return kBadRow;
   haplotype.key = request_.cell == nullptr
                       ? 0
                       : flank_key(request_.seed, static_cast<uint32_t>(request_.epoch),
                                   static_cast<uint64_t>(request_.cell[window]),
                                   static_cast<uint32_t>(ploid));
-  low_ = std::min(low_, low);
+  low_ = std::min(low_, haplotype.segments.empty() ? haplotype.reached
+                                                   : haplotype.segments[0].position);
   high_ = std::max(high_, haplotype.reached);
+  return kRealigned;
 }
 
 RealignStatus Realigner::write_track(int64_t window, int64_t place) {
@@ -268,7 +254,7 @@ RealignStatus Realigner::write_rows(const Track& track, const Fill& fill,
       values = bases_.data();
     }
     compose(track, fill, haplotype, window, values);
-    if (is_reversed(window)) std::reverse(values, values + haplotype.n_bases);
+    if (is_reversed(window)) reverse_values(values, haplotype.n_bases);
     finish(values, haplotype.n_bases, transform, at, n);
   }
   return kRealigned;
@@ -278,17 +264,16 @@ RealignStatus Realigner::write_rows(const Track& track, const Fill& fill,
 template <typename Track>
 void Realigner::compose(const Track& track, const Fill& fill, const Haplotype& haplotype,
                         int64_t window, float* out) const {
-  for (const Piece& piece : haplotype.pieces) {
-    const Segment& segment = piece.segment;
+  for (const Segment& segment : haplotype.segments) {
     if (segment.variant < 0) {
       track.copy(segment.position, segment.length, out);
-    } else if (piece.filled < 0) {
+    } else if (segment.insertion < 0) {
       std::fill(out, out + segment.length, track(segment.position));
     } else {
-      const Insertion insertion = insertion_of(variants_, piece.filled, windows_.start[window],
+      const Insertion insertion = insertion_of(variants_, segment.insertion, windows_.start[window],
                                                windows_.end[window], haplotype.reached,
                                                haplotype.key);
-      const int64_t x = piece.filled == segment.variant ? segment.skipped : 0;
+      const int64_t x = segment.insertion == segment.variant ? segment.skipped : 0;
       if (fill.kind == kFlankSample || fill.kind == kInterpolate) {
         for (int64_t k = 0; k < segment.length; ++k) {
           out[k] = inserted_value(track, fill, insertion, x + k);

@@ -65,6 +65,7 @@ enum RealignStatus : int32_t {
   kBadSample = 2,     // a track has no such sample
   kOutsideDense = 3,  // a haplotype reaches out of the values that were read
   kOtherLength = 4,   // a row has not as many values as `row_offset` says
+  kBadRow = 5,        // an entry of a haplotype's list is no variant
 };
 
 }  // namespace bwl

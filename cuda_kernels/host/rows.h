@@ -2,6 +2,8 @@
 #pragma once
 #include <stdint.h>
 
+#include <algorithm>
+
 #include "../dtype.cuh"
 
 #if defined(__SSE2__)
@@ -27,6 +29,20 @@ inline void fill_run(float* values, int64_t begin, int64_t end, float value) {
 #else
   for (int64_t i = begin; i < end; ++i) values[i] = value;
 #endif
+}
+
+// Turns n values round in place.
+inline void reverse_values(float* values, int64_t n) {
+  int64_t i = 0, j = n;  // [i, j) is still to be turned
+#if defined(__SSE2__)
+  for (; j - i >= 8; i += 4) {
+    j -= 4;
+    const __m128 low = _mm_loadu_ps(values + i), high = _mm_loadu_ps(values + j);
+    _mm_storeu_ps(values + i, _mm_shuffle_ps(high, high, _MM_SHUFFLE(0, 1, 2, 3)));
+    _mm_storeu_ps(values + j, _mm_shuffle_ps(low, low, _MM_SHUFFLE(0, 1, 2, 3)));
+  }
+#endif
+  std::reverse(values + i, values + j);
 }
 
 struct Half {

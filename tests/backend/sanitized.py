@@ -1,6 +1,6 @@
 """What test_sanitizers.py runs on a library built with sanitizers: reads whatever there is to read.
 
-    python tests/backend/sanitized.py {files,fuzz,threads}
+    python tests/backend/sanitized.py {files,fuzz,threads,haplotypes}
 
 Ends with status 0 and says how much was read; a sanitizer ends the process otherwise.
 """
@@ -111,5 +111,54 @@ def threads() -> str:
     return f"sum {sums.pop()}"
 
 
+def haplotypes() -> str:
+    """Windows of made haplotypes, into arrays that are exactly as long as they have to be."""
+    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+    from bigwig_loader.backend.cpu.realign import TrackRows, realign_tracks
+    from bigwig_loader.formats.interval_table import IntervalTable
+    from bigwig_loader.plan.fills import FlankSample, Interpolate, Repeat5p
+    from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows
+    from bigwig_loader.plan.realign import RealignOptions
+    from tests.helpers.haplotypes import random_world
+
+    rng = np.random.default_rng(0)
+    ways = [HaplotypeOptions(e) for e in ("bytes", "codes", "tokens", "onehot")]
+    ways += [HaplotypeOptions(dtype=d, layout="BPAL") for d in ("uint8", "bfloat16", "float32")]
+    n_bases = 0
+    for i in range(30):
+        lengths = {"a": int(rng.integers(1, 90)), "b": int(rng.integers(1, 4_000))}
+        world = random_world(rng, lengths, 2, 1 + i % 3, int(rng.integers(0, 60)), 0.6)
+        table, genotypes = world.tables()
+        counts = rng.integers(0, 50, 4)
+        start = np.concatenate([np.sort(rng.choice(4_000, n, False)) for n in counts])
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        signal = IntervalTable(
+            ("a", "b"), ("s0", "s1"), offsets, start.astype(np.int32),
+            start.astype(np.int32) + 1, rng.random(len(start), np.float32),
+        )  # fmt: skip
+        for overlap in ("first", "bcftools", "window"):
+            reader = HaplotypeReader(
+                world.genome(), table, genotypes, overlap=overlap, n_threads=1 + i % 4
+            )
+            start = rng.integers(-200, 4_000, 50)
+            for length in (None, 1, 333):
+                windows = HaplotypeWindows(
+                    rng.integers(0, 2, 50), start, start + rng.integers(0, 700, 50),
+                    rng.integers(-1, 2, 50), rng.random(50) < 0.5,
+                    rng.integers(0, 40, (50, world.ploidy)), length,
+                )  # fmt: skip
+                got = reader.encode(windows, ways[i % len(ways)], annotate=i % 2 == 0)
+                n_bases += got.data.size
+                assert (reader.ends(windows) >= start[:, None]).all()
+                fill = (Repeat5p(), Interpolate(3), FlankSample(5))[i % 3]
+                tracks = [TrackRows(signal, np.maximum(windows.sample, 0))] * 2
+                n_bases += realign_tracks(
+                    reader, windows, tracks, [fill, Repeat5p()], cells=np.arange(50),
+                    options=RealignOptions(1 + i % 2 * 6), n_threads=1 + i % 3,
+                ).data.size  # fmt: skip
+    return f"{n_bases} elements"
+
+
 if __name__ == "__main__":
-    sys.stdout.write({"files": read_files, "fuzz": fuzz, "threads": threads}[sys.argv[1]]() + "\n")
+    jobs = {"files": read_files, "fuzz": fuzz, "threads": threads, "haplotypes": haplotypes}
+    sys.stdout.write(jobs[sys.argv[1]]() + "\n")

@@ -87,7 +87,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return build("address,undefined", tmp_path_factory.mktemp("asan"))
 
 
-@pytest.mark.parametrize("what", ["files", "fuzz", "threads"])
+@pytest.mark.parametrize("what", ["files", "fuzz", "threads", "haplotypes"])
 def test_no_bad_memory_access_and_no_undefined_behaviour(
     checked: tuple[Path, str], what: str
 ) -> None:
@@ -133,9 +133,10 @@ def racing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return library, runtime, options
 
 
-def test_no_data_races(racing: tuple[Path, str, str]) -> None:
+@pytest.mark.parametrize("what", ["threads", "haplotypes"])
+def test_no_data_races(racing: tuple[Path, str, str], what: str) -> None:
     library, runtime, options = racing
-    assert run("threads", library, runtime, TSAN_OPTIONS=options)
+    assert run(what, library, runtime, TSAN_OPTIONS=options)
 
 
 def test_the_thread_sanitizer_is_at_work(racing: tuple[Path, str, str], tmp_path: Path) -> None:

@@ -22,10 +22,15 @@ ENTRIES = {
         "bwl_measure_haplotypes",
     },
     "inflate.cu": {"bwl_inflate_streams"},
+    "realign.cu": {"bwl_realign_bases"},
     "sequence.cu": {"bwl_one_hot_4", "bwl_one_hot_2", "bwl_one_hot_1", "bwl_count_bases"},
     "signal.cu": {
         *("bwl_parse_items", "bwl_bins_mean", "bwl_bins_sum", "bwl_bins_max", "bwl_bins_min"),
         *("bwl_bins_std", "bwl_bins_coverage"),
+    },
+    "value_bins.cu": {
+        *("bwl_value_bins_mean", "bwl_value_bins_sum", "bwl_value_bins_max"),
+        *("bwl_value_bins_min", "bwl_value_bins_std"),
     },
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bigwig_loader.backend.cpu.addresses import address
 from bigwig_loader.backend.cpu.library import HaplotypeLists, HaplotypeRequest, library
 from bigwig_loader.backend.cpu.pool import ArrayPool
 from bigwig_loader.backend.cpu.sequence import one_hot_table
@@ -167,18 +168,23 @@ class HaplotypeReader:
         InvalidInputError
             If a contig, sample or shift is out of range.
         """
-        if len(windows):
-            self._check_windows(windows)
-        return HaplotypeRequest(
-            len(windows),
-            windows.contig_index.ctypes.data,
-            windows.start.ctypes.data,
-            windows.end.ctypes.data,
-            windows.sample.ctypes.data,
-            _address(windows.reverse),
-            _address(windows.shift),
-            -1 if windows.length_bp is None else windows.length_bp,
-        )
+        for_whom = (len(self.table.contig_names), len(self.genotypes.samples), self.ploidy)
+        request = windows.made.get(for_whom)
+        if not isinstance(request, HaplotypeRequest):
+            if len(windows):
+                self._check_windows(windows)
+            request = HaplotypeRequest(
+                len(windows),
+                address(windows.contig_index),
+                address(windows.start),
+                address(windows.end),
+                address(windows.sample),
+                _address(windows.reverse),
+                _address(windows.shift),
+                -1 if windows.length_bp is None else windows.length_bp,
+            )
+            windows.made[for_whom] = request
+        return request
 
     @property
     def lists(self) -> ctypes.Structure:
@@ -283,17 +289,17 @@ class HaplotypeReader:
             status = library().bwl_encode_haplotypes(
                 ctypes.byref(self._lists),
                 ctypes.byref(request),
-                self._packed.ctypes.data,
-                self._loaded.ctypes.data,
+                self._contigs[0],
+                self._contigs[1],
                 PAGE_BP,
-                self._lengths.ctypes.data,
+                self._contigs[2],
                 _address(offsets),
-                tables.ctypes.data,
+                address(tables),
                 tables.itemsize,
                 options.letters,
                 int(by_planes),
-                data.ctypes.data,
-                self._records.ctypes.data,
+                address(data),
+                self._contigs[3],
                 *((mark.ctypes.data for mark in marks) if annotate else (None, None)),
                 self.n_threads,
             )
@@ -335,6 +341,8 @@ class HaplotypeReader:
         self._loaded = np.array(
             [0 if c.complete else c.loaded.ctypes.data for c in contigs], dtype=np.uintp
         )
+        arrays = (self._packed, self._loaded, self._lengths, self._records)
+        self._contigs = tuple(array.ctypes.data for array in arrays)
 
     def _load(self, windows: HaplotypeWindows) -> None:
         """Load the bases that windows reach."""
@@ -354,7 +362,7 @@ def _open(
 
 
 def _address(array: npt.NDArray[Any] | None) -> int | None:
-    return None if array is None else array.ctypes.data
+    return None if array is None else address(array)
 
 
 def _free(table: VariantTable) -> npt.NDArray[np.bool_]:
