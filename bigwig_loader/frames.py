@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EXACT_FLOAT = 2.0**53  # whole numbers below are exact in float64
 
 
-def region_frame(regions: pd.DataFrame) -> pd.DataFrame:
+def region_frame(regions: pd.DataFrame, *, outside: bool = False) -> pd.DataFrame:
     """A checked copy of a frame of regions, in one form whatever dtypes came in.
 
     Parameters
@@ -23,6 +23,8 @@ def region_frame(regions: pd.DataFrame) -> pd.DataFrame:
     regions : DataFrame
         ``chrom`` (strings, categories, or integers, which become their digits), ``start`` and
         ``end`` (any integer dtype, or floats without a fraction), and any other columns.
+    outside : bool
+        Take negative starts and ends: regions that leave their contig.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def region_frame(regions: pd.DataFrame) -> pd.DataFrame:
         frame[name] = _integer_column(regions, name)
     start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
     for column, bad, expected in (
-        ("start", start < 0, "start >= 0"),
+        ("start", (start < 0) & (not outside), "start >= 0"),
         ("end", end < start, "end >= start"),
     ):
         if bad.any():

@@ -64,7 +64,7 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     Parameters
     ----------
-    regions_of_interest, collection, ..., cache_bytes
+    regions_of_interest, collection, ..., samples
         All parameters are those of `BigWigDataset`. Without `rank` and `world_size`, they are
         those of `torch.distributed` where it is initialised, now or when the first epoch begins,
         and of the environment (RANK, WORLD_SIZE) elsewhere. With several processes and no `seed`,
@@ -83,9 +83,8 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     In worker processes an epoch begins at its beginning: each pass over the loader is the next
     epoch, also after a loop that was left early. The main process cannot see how many batches a
-    loader with workers has delivered, so `state_dict` has to be told; nor can it see what they
-    measured, so `stats` wants ``num_workers=0``. Workers that are forked share the genome's memory
-    if it was loaded before: ``dataset.dataset.genome.load()``.
+    loader with workers has delivered, so `state_dict` has to be told; nor what they measured, so
+    `stats` wants ``num_workers=0``. Forked workers share a genome that was loaded before.
     """
 
     def __init__(
@@ -129,6 +128,8 @@ class PytorchBigWigDataset(IterableDataset[Any]):
         world_size: int | None = None,
         uneven: Uneven = "pad",
         cache_bytes: int = 0,
+        variants: Any = None,
+        samples: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self._rank_given = rank is not None or world_size is not None
@@ -177,6 +178,8 @@ class PytorchBigWigDataset(IterableDataset[Any]):
             world_size=world_size,
             uneven=uneven,
             cache_bytes=cache_bytes,
+            variants=variants,
+            samples=samples,
         )
         self._as_objects = return_batch_objects
         self._passes = _WorkerPasses()
@@ -307,7 +310,7 @@ def find_shard(rank: int | None = None, world_size: int | None = None) -> Shard:
 
 
 def shared_seed() -> DrawnSeed:
-    """A seed that rank 0 draws, on all ranks; every process of the group has to call this."""
+    """A seed that rank 0 draws, on all ranks; every process has to call this."""
     drawn = [new_seed()]
     torch.distributed.broadcast_object_list(drawn, src=0)
     return DrawnSeed(drawn[0])
@@ -382,12 +385,8 @@ def to_tensor(array: Any) -> Any:
     Parameters
     ----------
     array : numpy.ndarray, or any array with DLPack
-        bfloat16 (that of `ml_dtypes`) becomes `torch.bfloat16`.
-
-    Returns
-    -------
-    torch.Tensor
-        What is neither (a list of str, a tensor, an array of str) is returned as it is.
+        bfloat16 (that of `ml_dtypes`) becomes `torch.bfloat16`. What is neither (a list of str, a
+        tensor, an array of str) is returned as it is.
     """
     if not isinstance(array, np.ndarray):
         if hasattr(array, "__dlpack__") and not torch.is_tensor(array):

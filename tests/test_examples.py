@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bigwig_loader.example_cohort import ExampleCohort, make_example_cohort
 from bigwig_loader.example_data import ExampleData, make_example_data
 from tests.helpers.alone import run_python
 from tests.helpers.distributed_example import main_of
 from tests.helpers.ranks import torchrun
 from tests.helpers.shared import REPOSITORY
+from tests.test_docs import python_blocks
 
 EXAMPLES = {path.stem: path for path in sorted((REPOSITORY / "examples").glob("*.py"))}
 
@@ -49,6 +51,61 @@ def test_train_peaks(tiny_data: ExampleData, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     loss = main_of("train_peaks", tiny_data)(str(tmp_path), n_epochs=1)
     assert math.isfinite(loss)
+
+
+@pytest.fixture(scope="module")
+def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> ExampleCohort:
+    pytest.importorskip("torch")
+    pytest.importorskip("cyvcf2")
+    contigs = {"chr1": 60_000, "chr2": 12_000, "chr3": 12_000}
+    return make_example_cohort(tmp_path_factory.mktemp("cohort"), seed=1, contigs=contigs)
+
+
+def test_gvl_dataset(tiny_cohort: ExampleCohort, tmp_path: Path) -> None:
+    shapes = main_of("gvl_dataset", tiny_cohort)(str(tmp_path))
+    n = len(tiny_cohort.samples)
+    assert shapes[:2] == [(32, 2, 4, 2048), (32, 1, 2, 2048)]
+    assert shapes[-1] == (min(8, n_peaks(tiny_cohort)), 2, 4, 2048)
+    n_cells = sum(shape[0] for shape in shapes[:-1:2])
+    assert 0 < n_cells <= n_peaks(tiny_cohort) * (n - 1)
+    assert n_cells % (n - 1) == 0
+
+
+def test_gvl_streaming(tiny_cohort: ExampleCohort, tmp_path: Path) -> None:
+    shapes = main_of("gvl_streaming", tiny_cohort)(str(tmp_path), max_batches=3)
+    assert shapes == [(32, 4, 1000)] * 3
+
+
+def test_train_personal(
+    tiny_cohort: ExampleCohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loss = main_of("train_personal", tiny_cohort)(str(tmp_path), n_epochs=1)
+    assert math.isfinite(loss)
+    assert "1536 substitutions of one haplotype: (512, 4)" in capsys.readouterr().out
+
+
+def test_coming_from_genvarloader(tiny_cohort: ExampleCohort, tmp_path: Path) -> None:
+    names = {
+        "out": tmp_path,
+        "regions": tiny_cohort.data.peaks,
+        "variants": tiny_cohort.variants,
+        "bigwig_table": tiny_cohort.track_table,
+        "reference": tiny_cohort.data.reference_genome,
+    }
+    page = REPOSITORY / "examples" / "COMING_FROM_GENVARLOADER.md"
+    first, second = python_blocks(page)
+    exec(compile(first, page.name, "exec"), names)
+    assert names["haplotypes"].shape == (2, 2048)
+    haplotypes, tracks = next(iter(names["loader"]))
+    assert haplotypes.shape == (32, 2, 2048)
+    assert tuple(tracks.shape) == (32, 1, 2, 2048)
+    exec(compile(second, page.name, "exec"), names)
+    assert names["batch"]["haplotypes"].shape[1:] == (2048,)
+    assert f"{names['batch']['atac'].dtype}" == "torch.float32"
+
+
+def n_peaks(cohort: ExampleCohort) -> int:
+    return len(cohort.data.peaks.read_text().splitlines())
 
 
 # JAX and TensorFlow in processes of their own: see tests/alone.

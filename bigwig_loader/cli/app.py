@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bigwig_loader.cli import check, data, doctor, info, profile, regions, show
+from bigwig_loader.cli import check, data, dataset, doctor, info, profile, regions, show, write
 from bigwig_loader.errors import BigWigLoaderError
 
 FAILED = 2
@@ -76,6 +76,8 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("regions", epilog=regions.EXAMPLES)(regions.regions)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.command("profile", epilog=profile.EXAMPLES)(profile.profile)
+app.command("write", epilog=write.EXAMPLES)(write.write)
+app.add_typer(dataset.commands, name="dataset")
 app.command("demo", epilog=data.DEMO_EXAMPLES)(data.demo)
 app.command("download-example-data", epilog=data.DOWNLOAD_EXAMPLES)(data.download_example_data)
 app.command("make-example-data", epilog=data.MAKE_EXAMPLES)(data.make_example_data)

@@ -76,6 +76,10 @@ class ExampleView:
         Empty without tracks.
     marks : tuple of Mark
         Those that overlap the window, widened by the jitter.
+    axis : str
+        What the bases are counted along; by default the contig.
+    mark_name : str
+        What the marks are.
     """
 
     title: str
@@ -91,6 +95,8 @@ class ExampleView:
     value_end: int = 0
     tracks: tuple[TrackView, ...] = ()
     marks: tuple[Mark, ...] = ()
+    axis: str = ""
+    mark_name: str = "regions"
 
     @property
     def length_bp(self) -> int:

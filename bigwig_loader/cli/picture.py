@@ -139,7 +139,7 @@ def _label_positions(axis: Any, view: ExampleView, n_ticks: int) -> None:
 
     axis.xaxis.set_major_locator(MaxNLocator(nbins=n_ticks, integer=True))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    label = f"position on {view.chrom} (bp)"
+    label = view.axis or f"position on {view.chrom} (bp)"
     if view.reverse:
         label += "\nreverse complement: as delivered, so positions fall from left to right"
     axis.set_xlabel(label)
@@ -154,7 +154,7 @@ def _map_rows(view: ExampleView) -> list[tuple[str, list[tuple[int, int, str]]]]
         bins = f"{view.n_bins:,} bin{'s' if view.n_bins > 1 else ''} of {view.bin_bp:,} bp"
         rows.append(("values", [(view.value_start, view.value_end, bins)]))
     if view.marks:
-        rows.append(("regions", [(m.start, m.end, m.name) for m in view.marks]))
+        rows.append((view.mark_name, [(m.start, m.end, m.name) for m in view.marks]))
     return rows
 
 
@@ -163,9 +163,9 @@ def _draw_map(axis: Any, view: ExampleView, is_left: bool) -> None:
     rows = _map_rows(view)
     low, high = view.reach
     n_letters = 140 if _is_alone(axis) else 60
-    colours = {"sequence": "0.35", "values": _SIGNAL, "regions": _MARK}
+    colours = {"sequence": "0.35", "values": _SIGNAL, view.mark_name: _MARK}
     for y, (label, bars) in enumerate(rows):
-        if view.max_jitter and label != "regions":
+        if view.max_jitter and label != view.mark_name:
             half = view.max_jitter
             for start, end, _ in bars:
                 middle = start - view.jitter
@@ -369,7 +369,7 @@ def _legend(views: Sequence[ExampleView]) -> list[Any]:
     add("outside the contig", _OUTSIDE, lambda v: v.reach[0] < 0 or v.reach[1] > v.contig_bp)
     jitter = max(view.max_jitter for view in views)
     add(f"jitter: edges fall in here (up to {jitter:,} bp)", _SHADED, lambda v: v.max_jitter > 0)
-    add("regions", {"facecolor": _MARK, "alpha": 0.4}, lambda v: bool(v.marks))
+    add(views[0].mark_name, {"facecolor": _MARK, "alpha": 0.4}, lambda v: bool(v.marks))
     return handles
 
 

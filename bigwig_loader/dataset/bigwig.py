@@ -17,6 +17,7 @@ from bigwig_loader.dataset.options import (
     ValueOptions,
     WindowOptions,
 )
+from bigwig_loader.dataset.personal.windows import open_personal, reference_of
 from bigwig_loader.dataset.reader import BatchReader
 from bigwig_loader.dataset.sources import choose_groups, open_sources, with_targets
 from bigwig_loader.dataset.state import (
@@ -167,6 +168,18 @@ class BigWigDataset(Epochs):
         the batch's beginning until all have equally many, "drop" leaves out the last few.
     cache_bytes : int
         Decoded data blocks to keep in memory; not of an open collection, which has its own.
+    variants : Vcf, Pgen, path, or FastaVariants, optional
+        Deliver the haplotypes of samples in place of the reference: sequences (B, P, L, 4) of P
+        haplotypes, values (B, P, N, T) re-aligned to them. Windows are found in the reference as
+        without variants; a haplotype's L bases begin where its window begins, and values cover
+        its central part. Bases of an insertion have the value of the base before. Variants near
+        the regions are read when the data set is made. Needs a genome (that of `FastaVariants`, if
+        no other is given) and one-hot sequence.
+    samples : list of str, optional
+        Whose haplotypes; all by default, sorted. Every example shows one sample, which
+        `Batch.samples` says by number: drawn with equal chances, anew in every epoch. With
+        ``shuffle=False`` samples take turns: region i of epoch e shows sample (i + e) modulo their
+        number.
 
     Raises
     ------
@@ -228,6 +241,8 @@ class BigWigDataset(Epochs):
         world_size: int | None = None,
         uneven: Uneven = "pad",
         cache_bytes: int = 0,
+        variants: Any = None,
+        samples: Sequence[str] | None = None,
     ) -> None:
         self._seed_given = seed is not None and not isinstance(seed, DrawnSeed)
         share = ShareOptions(Shard.choose(rank, world_size), uneven)
@@ -252,13 +267,26 @@ class BigWigDataset(Epochs):
         source = SourceOptions(file_extensions, crawl, scale, first_n_files, cache_bytes)
         self._load = LoadOptions(n_threads, device, prefetch, return_batch_objects)
         regions = read_regions(regions_of_interest)
-        sources = open_sources(collection, reference_genome_path, source, self._load)
+        reference = reference_of(variants, samples, reference_genome_path)
+        sources = open_sources(collection, reference, source, self._load)
         self._sources, statistic = with_targets(sources, targets, self._window)
         self._value = ValueOptions(dtype, default_value, sequence_encoder, statistic)
         self._groups = choose_groups(self._sources, track_groups, self._sampling.reverses)
         self._meter = Meter()
+        self._personal = None
+        if variants is not None:
+            near = regions if custom_position_sampler is None else None
+            self._personal = open_personal(
+                variants, samples, self._sources, near, self._window, self._sampling, self._value
+            )
         self._reader = BatchReader(
-            self._sources, self._window, self._value, n_threads, self._meter, self._groups
+            self._sources,
+            self._window,
+            self._value,
+            n_threads,
+            self._meter,
+            self._groups,
+            self._personal,
         )
         self._builder = ExampleBuilder(
             regions,
@@ -268,6 +296,7 @@ class BigWigDataset(Epochs):
             self._batch,
             unknown_filter(self._sources, maximum_unknown_bases_fraction),
             share,
+            None if self._personal is None else len(self._personal.samples),
         )
         self._examples, self._n_left_out = self._builder.build(self._sampling)
         self._track_builder = TrackBuilder(
@@ -280,5 +309,6 @@ class BigWigDataset(Epochs):
             | self._track_builder.fingerprint()
             | self._builder.fingerprint()
             | {"n_batches": self._examples.n_planned}
+            | ({} if self._personal is None else self._personal.fingerprint())
         )
         self._progress = Progress()

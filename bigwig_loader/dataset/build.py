@@ -31,6 +31,7 @@ from bigwig_loader.sampling.sampler import (
     Sampler,
     SequentialRegions,
 )
+from bigwig_loader.sampling.samples import SampleChoice
 from bigwig_loader.sampling.tracks import AllTracks, ListedTracks, RandomTracks, TrackSampler
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class ExampleBuilder:
     unknown : UnknownFilter or None
     share : ShareOptions
         Which part of every batch is made here.
+    n_samples : int, optional
+        Samples whose haplotypes are shown; None for the reference. Regions in their order
+        (``shuffle=False``) have them in turn, other examples by chance.
     """
 
     regions: Regions | None
@@ -61,6 +65,7 @@ class ExampleBuilder:
     batch: BatchOptions
     unknown: UnknownFilter | None
     share: ShareOptions
+    n_samples: int | None = None
 
     def build(self, sampling: SamplingOptions) -> tuple[Examples, int]:
         """The examples, and how many regions or listed positions were left out of them.
@@ -101,6 +106,7 @@ class ExampleBuilder:
                 self.share,
                 self._augment(sampling),
             )
+            streamed.samples = self._samples(sampling)
             return streamed, 0
         listed = ListedPositions(self.sources.usable.names, parser.parse(self.custom))
         return self._listed(listed, sampling, "custom_position_sampler", "positions")
@@ -130,7 +136,7 @@ class ExampleBuilder:
             if not n_batches:
                 raise self._no_batch(type(sampler).__name__, sampler.n_examples, "examples")
             n_batches = n_batches if wanted is None else min(wanted, n_batches)
-            return self._indexed(sampler, n_batches, self.unknown)
+            return self._indexed(sampler, n_batches, self.unknown, sampling)
         if wanted is None:
             if self.regions is None:
                 raise InvalidInputError(
@@ -139,14 +145,14 @@ class ExampleBuilder:
                 )
             n_examples = self.regions.n_bases // self.window.sequence_length
             wanted = max(1, self.batch.n_batches(n_examples))
-        return self._indexed(sampler, wanted, self.unknown)
+        return self._indexed(sampler, wanted, self.unknown, sampling)
 
     def _listed(
         self, sampler: ListedPositions, sampling: SamplingOptions, argument: str, what: str
     ) -> tuple[Examples, int]:
         n_given = sampler.n_examples
         if self.unknown is not None and n_given:
-            positions = self._indexed(sampler, 1, None).positions(0, np.arange(n_given))
+            positions = self._indexed(sampler, 1, None, sampling).positions(0, np.arange(n_given))
             everything = self.window.sequence_windows(positions)
             kept = self.unknown.accepts(everything)
             if not kept.any():
@@ -165,16 +171,21 @@ class ExampleBuilder:
         # What is left was accepted above, in every epoch; what is moved is looked at again.
         unknown = self.unknown if sampling.max_jitter else None
         indexed = self._indexed(
-            sampler if augment is None else augment(sampler), n_batches, unknown
+            sampler if augment is None else augment(sampler), n_batches, unknown, sampling
         )
         return indexed, n_given - sampler.n_examples
 
     def _indexed(
-        self, sampler: Sampler, n_batches: int, unknown: UnknownFilter | None
+        self,
+        sampler: Sampler,
+        n_batches: int,
+        unknown: UnknownFilter | None,
+        sampling: SamplingOptions,
     ) -> IndexedExamples:
         contigs, size = self.sources.contigs, self.batch.batch_size
+        samples = self._samples(sampling)
         indexed = IndexedExamples(
-            sampler, contigs, self.window, size, n_batches, unknown, self.share
+            sampler, contigs, self.window, size, n_batches, unknown, self.share, samples
         )
         if not indexed.n_batches:
             raise InvalidInputError(
@@ -183,6 +194,13 @@ class ExampleBuilder:
                 "which leaves no batch"
             )
         return indexed
+
+    def _samples(self, sampling: SamplingOptions) -> SampleChoice | None:
+        """Whose haplotypes examples show."""
+        if self.n_samples is None:
+            return None
+        in_turn = self.custom is None and not sampling.shuffle
+        return SampleChoice(self.n_samples, sampling.seed, in_turn)
 
     def _augment(self, sampling: SamplingOptions) -> Augment | None:
         """What adds jitter and strand to a sampler; None where neither is asked for."""

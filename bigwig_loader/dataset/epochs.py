@@ -23,6 +23,7 @@ from bigwig_loader.sampling.tracks import TrackSampler
 
 if TYPE_CHECKING:
     from bigwig_loader.collection import BigWigCollection
+    from bigwig_loader.dataset.personal.windows import Personal
     from bigwig_loader.formats.genome import Genome
 
 
@@ -34,6 +35,7 @@ class Epochs:
     _load: LoadOptions
     _sources: Sources
     _reader: BatchReader
+    _personal: Personal | None
     _builder: ExampleBuilder
     _examples: Examples
     _n_left_out: int
@@ -63,6 +65,11 @@ class Epochs:
     def genome(self) -> Genome | None:
         """The reference genome."""
         return self._sources.genome
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """Samples whose haplotypes are shown, as `Batch.samples` counts them; none without."""
+        return () if self._personal is None else self._personal.samples
 
     @property
     def n_regions_left_out(self) -> int:

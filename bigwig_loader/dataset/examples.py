@@ -17,6 +17,7 @@ from bigwig_loader.plan.windows import ContigTable, Windows
 from bigwig_loader.sampling.listed import PositionParser, is_one_shot
 from bigwig_loader.sampling.positions import Positions
 from bigwig_loader.sampling.sampler import Sampler
+from bigwig_loader.sampling.samples import SampleChoice
 from bigwig_loader.sampling.tracks import TrackIndices, TrackSampler
 
 MAX_ATTEMPTS = 1000
@@ -92,6 +93,8 @@ class IndexedExamples:
         An example that it refuses is drawn again with attempt 1, 2, ... up to `MAX_ATTEMPTS`.
     share : ShareOptions, optional
         Only the examples of this process are drawn and looked at.
+    samples : SampleChoice, optional
+        Whose haplotypes examples show.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class IndexedExamples:
         n_batches: int,
         unknown: UnknownFilter | None = None,
         share: ShareOptions | None = None,
+        samples: SampleChoice | None = None,
     ) -> None:
         self.sampler = sampler
         self.contigs = contigs
@@ -111,6 +115,7 @@ class IndexedExamples:
         self.n_planned = n_batches
         self.unknown = unknown
         self.share = share or ShareOptions()
+        self.samples = samples
         known = {name: i for i, name in enumerate(contigs.names)}
         self._contig_index = np.array([known.get(n, -1) for n in sampler.contig_names], np.int32)
 
@@ -150,6 +155,12 @@ class IndexedExamples:
         InvalidInputError
             If an example still has too many unknown bases after `MAX_ATTEMPTS` draws.
         """
+        positions = self._accepted(epoch, indices)
+        if self.samples is None:
+            return positions
+        return positions.with_fields(sample=self.samples.draw(epoch, indices))
+
+    def _accepted(self, epoch: int, indices: npt.NDArray[np.int64]) -> Positions:
         positions = self._draw(epoch, indices, 0)
         if self.unknown is None:
             return positions
@@ -216,12 +227,12 @@ class StreamedExamples:
         all of them, because only so it knows which are its own.
     share : ShareOptions, optional
     augment : function of a Sampler, optional
-        Makes the sampler that adds jitter and strand. Example i of an epoch is the i-th position
-        that was not left out.
+        Adds jitter and strand. Example i of an epoch is the i-th position that was not left out.
     """
 
     n_planned = None
     n_batches = None
+    samples: SampleChoice | None = None  # whose haplotypes examples show
 
     def __init__(
         self,
@@ -279,13 +290,15 @@ class StreamedExamples:
         self, positions: Positions, epoch: int, index: int, places: npt.NDArray[np.int64]
     ) -> Positions:
         """The positions at `places` of a batch, with jitter and strand."""
-        if self.augment is None:
-            return positions.take(places)
         size, contigs = self.batch.batch_size, self.contigs
-        taken = _BatchPositions(contigs.names, positions, index * size)
+        if self.augment is None:
+            drawn = self.samples and self.samples.draw(epoch, index * size + places)
+            return positions.take(places).with_fields(sample=drawn)
+        of_batch = _BatchPositions(contigs.names, positions, index * size)
         indexed = IndexedExamples(
-            self.augment(taken), contigs, self.window, size, index + 1, self.unknown
+            self.augment(of_batch), contigs, self.window, size, index + 1, self.unknown
         )
+        indexed.samples = self.samples
         return indexed.positions(epoch, index * size + places)
 
     def _take(self, numbered: Iterator[tuple[int, Any]]) -> Positions:

@@ -23,6 +23,7 @@ from bigwig_loader.plan.signal import SignalOptions
 from bigwig_loader.plan.windows import Windows
 
 if TYPE_CHECKING:
+    from bigwig_loader.dataset.personal.windows import Personal
     from bigwig_loader.plan.track_groups import TrackGroups
     from bigwig_loader.sampling.tracks import TrackIndices
     from bigwig_loader.types import SignalDtype
@@ -41,6 +42,8 @@ class BatchReader:
         Is told what each stage took.
     groups : TrackGroups, optional
         Tracks that change places in windows delivered as reverse complement.
+    personal : Personal, optional
+        Haplotypes to deliver in place of the reference; signal follows them.
 
     Raises
     ------
@@ -56,9 +59,11 @@ class BatchReader:
         n_threads: int,
         meter: Meter,
         groups: TrackGroups | None = None,
+        personal: Personal | None = None,
     ) -> None:
         self.sources = sources
         self.groups = groups
+        self.personal = personal
         self.meter = meter
         self.window = window
         self.value = value
@@ -129,9 +134,12 @@ class BatchReader:
     def _read(self, plans: list[BatchPlan]) -> list[Batch]:
         windows = join_windows([plan.windows for plan in plans])
         tracks = plans[0].tracks
-        values = None if self._signal is None else self._values(windows, tracks)
-        with self.meter.stage("sequence"):
-            onehot = self._onehot(windows)
+        if self.personal is None:
+            values = None if self._signal is None else self._values(windows, tracks)
+            with self.meter.stage("sequence"):
+                onehot = self._onehot(windows)
+        else:
+            values, onehot = self._personal(self.personal, plans, windows)
         batches, first = [], 0
         for plan in plans:
             stop = first + len(plan.windows)
@@ -146,12 +154,29 @@ class BatchReader:
             first = stop
         return batches
 
+    def _personal(self, personal: Personal, plans: list[BatchPlan], windows: Windows) -> Any:
+        """Values and sequences on the haplotypes of each example's sample."""
+        parts = [plan.positions.sample for plan in plans if plan.positions is not None]
+        sample = np.concatenate([part for part in parts if part is not None])
+        collection, values = self.sources.collection, None
+        if collection is not None:
+            tracks = plans[0].tracks
+            chosen = np.arange(collection.n_tracks) if tracks is None else tracks
+            swap = self._swap(windows, tracks)
+            with self.meter.stage(SIGNAL):
+                values = personal.values(collection, chosen, windows, sample, swap)
+        with self.meter.stage("sequence"):
+            return values, personal.sequences(windows, sample)
+
+    def _swap(self, windows: Windows, tracks: TrackIndices | None) -> tuple[int, ...] | None:
+        if windows.reverse is None or self.groups is None:
+            return None
+        return self.groups.swap(tracks)
+
     def _values(self, windows: Windows, tracks: TrackIndices | None) -> Any:
         assert self.sources.collection is not None
         assert self._signal is not None
-        swap = None
-        if windows.reverse is not None and self.groups is not None:
-            swap = self.groups.swap(tracks)
+        swap = self._swap(windows, tracks)
         wanted = self.window.signal_windows(windows)
         options = self._signal
         if swap is not None and wanted.reverse is not None:
@@ -209,6 +234,7 @@ class BatchReader:
             jitter=None if positions is None else _copy(positions.jitter),
             sources=None if positions is None else _copy(positions.source),
             regions=None if positions is None else _copy(positions.region),
+            samples=None if positions is None else _copy(positions.sample),
             track_indices=None if indices is None else indices.astype(np.int64),
             track_names=names,
             epoch=plan.epoch,

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
-from bigwig_loader.formats.bed_columns import BED, PEAK, Columns, Rows, bad_line
+from bigwig_loader.formats.bed_columns import (
+    BED,
+    PEAK,
+    Columns,
+    Rows,
+    bad_line,
+    further_names,
+)
 from bigwig_loader.formats.text import read_pieces
 from bigwig_loader.frames import region_frame
 from bigwig_loader.types import PathLike, check_positive
@@ -27,6 +34,9 @@ def read_bed(
     source: PathLike | pd.DataFrame | IO[Any],
     n_columns: int | None = None,
     columns: Sequence[str] | None = None,
+    *,
+    further: bool = False,
+    outside: bool = False,
 ) -> pd.DataFrame:
     """Read regions.
 
@@ -47,6 +57,11 @@ def read_bed(
     columns : sequence of str, optional
         Names of the columns to return, in this order; the others are neither checked nor built,
         except chrom, start and end. By default all.
+    further : bool
+        Return all other columns of a BED as well, as text: ``thickStart`` to ``blockStarts`` for
+        columns 7 to 12, ``column13`` and so on.
+    outside : bool
+        Take negative starts and ends: regions that leave their contig.
 
     Returns
     -------
@@ -55,7 +70,8 @@ def read_bed(
         them, ``name`` str, ``score`` float64 (NaN for ``.``), ``strand`` str (``+ - . *``),
         ``signalValue``, ``pValue``, ``qValue`` float64 (-1 where the file says not available) and
         ``summit`` Int64: the peak's position on the contig, missing where the file has -1.
-        Columns 7 to 12 of BED (drawing and exons) are not returned. Regions of length 0 are kept.
+        Columns 7 to 12 of BED (drawing and exons) come with `further` only. Regions of length 0
+        are kept.
 
     Raises
     ------
@@ -84,16 +100,17 @@ def read_bed(
     if columns is not None:
         columns = _checked_names(columns)
     if isinstance(source, pd.DataFrame):
-        frame = region_frame(source)
+        frame = region_frame(source, outside=outside)
         return frame if columns is None else _chosen(frame, columns)
     if not set(columns or ()) <= set(PEAK):
         known = ", ".join(PEAK)
         raise InvalidInputError(f"argument columns: expected names among {known}; got {columns}")
     path, pieces = _open(source)
-    reader = _Reader(path, n_columns, columns)
+    reader = _Reader(path, n_columns, columns, further=further, outside=outside)
     reader.read(pieces())
     if reader.is_misread():
-        reader = _Reader(path, n_columns, columns, reader.track_type)
+        kind = reader.track_type
+        reader = _Reader(path, n_columns, columns, kind, further=further, outside=outside)
         reader.read(pieces())
     return reader.frame()
 
@@ -146,6 +163,8 @@ class _Reader:
     track_type : str, optional
         What the file is, where that is known; by default what its last track line says, and
         without one its name.
+    further, outside
+        As in `read_bed`.
     """
 
     def __init__(
@@ -154,8 +173,12 @@ class _Reader:
         n_columns: int | None,
         columns: tuple[str, ...] | None,
         track_type: str | None = None,
+        *,
+        further: bool = False,
+        outside: bool = False,
     ) -> None:
         self.path = path
+        self._further, self._outside = further, outside
         self.track_type = ""
         self._known_type = track_type
         self._asked = n_columns
@@ -191,7 +214,7 @@ class _Reader:
 
     def frame(self) -> pd.DataFrame:
         """The regions that were read."""
-        columns = self._columns or Columns(self._names(), self._wanted)
+        columns = self._columns or Columns(self._names(), self._wanted, self._outside)
         return columns.frame()
 
     def _take(self, text: str, first_line: int) -> None:
@@ -227,7 +250,7 @@ class _Reader:
             self._columns.add(Rows.split(self.path, rows, lines, width, whole))
 
     def _new_columns(self) -> Columns:
-        columns = Columns(self._names(), self._wanted)
+        columns = Columns(self._names(), self._wanted, self._outside)
         if lacking := columns.lacking():
             expected = f"a column {lacking[0]!r}, which is column {PEAK.index(lacking[0]) + 1}"
             raise bad_line(self.path, self._first_line, "columns", expected, self._n)
@@ -247,7 +270,7 @@ class _Reader:
             raise bad_line(self.path, self._first_line, "columns", expected, n)
         if n == 10 or narrow or broad:
             return PEAK[:n]
-        return BED[:n]
+        return further_names(n) if self._further else BED[:n]
 
 
 def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

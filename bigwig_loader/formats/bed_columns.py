@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BED = ("chrom", "start", "end", "name", "score", "strand")
 PEAK = (*BED, "signalValue", "pValue", "qValue", "summit")
+_DRAWING = ("thickStart", "thickEnd", "itemRgb", "blockCount", "blockSizes", "blockStarts")
 _REGION = BED[:3]
 _POSITIONS = ("start", "end")
 _STRANDS = frozenset("+-.*")
@@ -82,6 +83,8 @@ class Columns:
         Names of the file's columns, in its order.
     wanted : tuple of str, optional
         Those to keep, in the order of the frame; all by default.
+    outside : bool
+        Take negative positions.
 
     Attributes
     ----------
@@ -89,12 +92,15 @@ class Columns:
         How many of the file's columns have to be split off.
     """
 
-    def __init__(self, names: tuple[str, ...], wanted: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, names: tuple[str, ...], wanted: tuple[str, ...] | None, outside: bool = False
+    ) -> None:
         self.names = names
+        self._outside = outside
         self._wanted = names if wanted is None else wanted
         self._used = [n for n in names if n in _REGION or n in self._wanted]
         self.n_needed = max(map(names.index, self._used)) + 1
-        self._parts: dict[str, list[npt.NDArray[Any]]] = {n: [] for n in PEAK}
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {n: [] for n in (*PEAK, *names)}
         self._texts: dict[str, str] = {}  # one object for all that are equal
 
     def lacking(self) -> list[str]:
@@ -114,10 +120,10 @@ class Columns:
         for name, values in texts.items():
             if name in ("chrom", "strand"):
                 new[name] = self._shared(values)
-            elif name == "name":
+            elif name == "name" or name not in PEAK:
                 new[name] = _objects(values)
             elif name in _POSITIONS:
-                new[name] = _positions(rows, name, values)
+                new[name] = _positions(rows, name, values, self._outside)
             elif name == "summit":
                 new[name] = _summits(rows, values, new["start"])
             else:
@@ -162,8 +168,20 @@ def _objects(values: Sequence[str]) -> npt.NDArray[Any]:
     return array
 
 
-def _positions(rows: Rows, name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
+def further_names(n: int) -> tuple[str, ...]:
+    """Names of all columns of a BED with `n` of them."""
+    known = BED + _DRAWING
+    return known[:n] + tuple(f"column{k}" for k in range(len(known) + 1, n + 1))
+
+
+def _positions(
+    rows: Rows, name: str, values: Sequence[str], outside: bool = False
+) -> npt.NDArray[np.int64]:
     """Digits only: int() would also take signs, blanks, underscores and digits of any script."""
+    if outside:
+        minus = np.array([value.startswith("-") for value in values], dtype=np.bool_)
+        magnitude = _positions(rows, name, [value.removeprefix("-") for value in values])
+        return np.where(minus, -magnitude, magnitude)
     if not (all(map(str.isdigit, values)) and "".join(values).isascii()):
         row = next(i for i, v in enumerate(values) if not (v.isascii() and v.isdigit()))
         raise rows.error(row, name, "a whole number >= 0", values[row])

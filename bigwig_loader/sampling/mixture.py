@@ -204,5 +204,5 @@ _NOTHING = Positions(
 
 def _joined(parts: list[Positions]) -> Positions:
     """Positions with all fields, one after the other."""
-    names = [field.name for field in fields(Positions)]
+    names = [field.name for field in fields(Positions) if field.name != "sample"]
     return Positions(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

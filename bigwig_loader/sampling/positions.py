@@ -18,6 +18,7 @@ _DTYPES = {
     "source": np.int32,
     "region": np.int64,
     "jitter": np.int64,
+    "sample": np.int64,
 }
 
 
@@ -39,6 +40,8 @@ class Positions:
         Which region of its source each example is from; None where that has no meaning.
     jitter : (n,) int64, optional
         How far each position was moved from the middle of its region, in bp; None for not at all.
+    sample : (n,) int64, optional
+        Whose haplotypes each example shows; set by the data set, not by samplers.
     """
 
     contig: npt.NDArray[np.int32]
@@ -47,6 +50,7 @@ class Positions:
     source: npt.NDArray[np.int32] | None = None
     region: npt.NDArray[np.int64] | None = None
     jitter: npt.NDArray[np.int64] | None = None
+    sample: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():

@@ -53,6 +53,9 @@ class Stream(IntEnum):
     CHOICE = 5
     NEGATIVE = 6
     MIXTURE = 7
+    FLANK = 8  # drawn by the kernels (cuda_kernels/philox.cuh)
+    SHIFT = 9
+    SAMPLE = 10
 
 
 def new_seed() -> int:

@@ -25,6 +25,7 @@ COMMANDS = (
     "regions",
     "show",
     "profile",
+    "dataset",
     "demo",
     "download-example-data",
     "make-example-data",

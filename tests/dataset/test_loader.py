@@ -193,6 +193,15 @@ def test_closing_a_generator_around_it_ends_the_thread() -> None:
     assert_no_thread_left()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests were started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_while_waiting() -> None:
     """Ctrl-C in `next` comes through as itself, and the thread ends."""
     gate = threading.Event()

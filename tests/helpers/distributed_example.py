@@ -11,18 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bigwig_loader.example_cohort import ExampleCohort
 from bigwig_loader.example_data import ExampleData, make_example_data
 from tests.conftest import TINY_CONTIGS
 from tests.helpers.shared import REPOSITORY
 
 
-def main_of(name: str, data: ExampleData) -> Callable[..., Any]:
+def main_of(name: str, data: ExampleData | ExampleCohort) -> Callable[..., Any]:
     """The `main` of an example, with tiny data in place of what it would make."""
     path = REPOSITORY / "examples" / f"{name}.py"
     # Not as a module of its name: no bytecode is to be written beside the examples.
     module = types.ModuleType(name)
     exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
-    module.__dict__["make_example_data"] = lambda _folder: data
+    made = "make_example_data" if isinstance(data, ExampleData) else "make_example_cohort"
+    module.__dict__[made] = lambda _folder: data
     main: Callable[..., Any] = module.main
     return main
 

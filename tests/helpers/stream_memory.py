@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from itertools import islice
 from pathlib import Path
@@ -58,6 +57,12 @@ def stream(folder: Path, max_memory_gb: float, bed: Any) -> StreamEpochs:
     return make_stream(collect_inputs(haplotypes), options, True)
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has held; what `getrusage` says is older than it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
+
 def main(folder: Path, max_memory_gb: float) -> None:
     first = folder / "first.bed"
     first.write_text("chr1\t0\t2000\n")
@@ -68,8 +73,7 @@ def main(folder: Path, max_memory_gb: float) -> None:
     for plan in islice(epochs.plans(1), 0, None, 50):
         epochs.read(plan)
     n_buffers = len(epochs._begun[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
+    peak = peak_bytes()
     costs = int(epochs.settings.reader._costs.sum())
     found = {"taken": peak - before, "n_buffers": n_buffers, "costs": costs}
     sys.stdout.write(json.dumps(found))

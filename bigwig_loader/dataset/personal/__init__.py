@@ -1,0 +1,1 @@
+"""Personal genomes straight from their files: readers, buffers, epochs; see README.md."""

@@ -1,0 +1,1 @@
+"""How prepared data sets are made: inputs, parts, joining, memory. See `prepared.write`."""
