@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bigwig_loader.example_cohort import make_example_cohort
 from bigwig_loader.example_data import ExampleData, make_example_data
 from tests.helpers.shared import REPOSITORY
 
@@ -45,17 +46,22 @@ def python_blocks(path: Path) -> list[str]:
 
 # The made genome is so full of peaks that not every one has a match.
 @pytest.mark.filterwarnings("ignore:extract_matching_loci:UserWarning")
-def test_readme(example: ExampleData) -> None:
+def test_readme(example: ExampleData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
+    pytest.importorskip("cyvcf2")
+    cohort = make_example_cohort(example.directory)
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {
         "bigwig_dir": example.bigwig_dir,
         "bigwig_file": example.bigwigs[0],
         "bigwig_files": list(example.bigwigs),
         "peaks": example.peaks,
         "reference_genome": example.reference_genome,
+        "vcf": cohort.variants,
+        "bigwig_of_person": cohort.bigwigs,
     }
     blocks = python_blocks(REPOSITORY / "README.md")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     batch, regions = names["batch"], names["regions"]
@@ -65,3 +71,5 @@ def test_readme(example: ExampleData) -> None:
     assert tuple(batch.sequences.shape) == (32, 2000, 4)
     assert tuple(batch.values.shape) == (32, 1000, len(example.bigwigs))
     assert len(regions) > 0
+    assert tuple(names["haplotypes"].shape[1:]) == (2, 2048, 4)
+    assert tuple(names["tracks"].shape[1:]) == (1, 2, 2048)

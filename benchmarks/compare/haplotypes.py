@@ -22,6 +22,8 @@ from benchmarks.peers.personal_genomes import PEER, GenomeJob, measure
 from benchmarks.record import Results, compare_with_peer, median
 
 OURS = "bigwig_loader"
+# How genvarloader's documentation makes one-hot; there are quicker ways.
+DOCUMENTED = "seqpro"
 SEQUENCES = ("bytes", "one_hot_planes", "one_hot_rows")
 SIGNAL = ("tracks", "realigned")
 
@@ -97,17 +99,19 @@ def read(
     for runs in measured.values():
         for each in runs:
             del each["hashes"], each["reverse"]
-    return {
+    row = {
         "kind": "personal_read",
         "output": output,
         "batch": batch,
         "equal": True,
         "peer_tail_zeros": tails,
         "readers": measured,
-        "ratio": median(
-            [a["ms"] / b["ms"] for a, b in zip(measured[PEER], measured[OURS], strict=True)]
-        ),
     }
+    pairs = list(zip(measured[PEER], measured[OURS], strict=True))
+    row["ratio"] = median([a["ms"] / b["ms"] for a, b in pairs])
+    if DOCUMENTED in measured[PEER][0]["ways_ms"]:
+        row["ratio_documented"] = median([a["ways_ms"][DOCUMENTED] / b["ms"] for a, b in pairs])
+    return row
 
 
 def check(theirs: dict[str, Any], ours: dict[str, Any], output: str, folder: Path) -> int:
@@ -150,7 +154,7 @@ def run(
     python = {PEER: peer_python, OURS: sys.executable}
     for setting in settings:
         data = make_haplotype_data(folder / setting.name.replace(" ", "_"), setting.scale)
-        for path in data.folder.iterdir():
+        for path in filter(Path.is_file, data.folder.iterdir()):
             path.read_bytes()  # so that nobody waits for a disk
         results.add({"kind": "data", "data": setting.name, **setting.scale.__dict__})
         for with_signal in (False, True):
@@ -187,7 +191,10 @@ def _read_line(row: dict[str, Any]) -> str:
     for name, runs in row["readers"].items():
         milliseconds = median([each["ms"] for each in runs])
         parts.append(f"{name} {milliseconds:.2f} ms ({runs[0]['way']});")
-    return " ".join([*parts, f"{row['ratio']:.1f}x"])
+    parts.append(f"{row['ratio']:.1f}x")
+    if "ratio_documented" in row:
+        parts.append(f"({row['ratio_documented']:.1f}x with {DOCUMENTED})")
+    return " ".join(parts)
 
 
 if __name__ == "__main__":

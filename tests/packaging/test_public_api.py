@@ -25,6 +25,11 @@ NAMES = {
         *("BigWig", "Genome", "__version__"),
         *("BackendUnavailableError", "BigWigLoaderError", "InvalidDataError"),
         *("InvalidInputError", "LoaderError", "NotFoundError"),
+        # Personal genomes: the names that GenVarLoader has, and those of its first generation.
+        *("BigWigs", "Dataset", "DatasetWithSites", "Ragged", "Table", "concat", "update", "write"),
+        *("get_splice_bed", "sites_vcf_to_table"),
+        *("Fasta", "FastaVariants", "GVL", "Pgen", "Svar", "Vcf"),
+        *("Saturation", "SitePairs"),
     },
     "bigwig_loader.collection": {"BigWigCollection"},
     "bigwig_loader.dataset": {"Batch", "BigWigDataset", "Sampler"},
@@ -77,6 +82,8 @@ DATASET = {
     "world_size": None,
     "uneven": "pad",
     "cache_bytes": 0,
+    "variants": None,
+    "samples": None,
 }
 
 SIGNATURES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
@@ -155,7 +162,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("module", NAMES)
 def test_names(module: str) -> None:
-    if module in ("bigwig_loader.pytorch", "bigwig_loader.io"):
+    if module in ("bigwig_loader", "bigwig_loader.pytorch", "bigwig_loader.io"):
         pytest.importorskip("torch")
     found = importlib.import_module(module)
     for name in NAMES[module]:

@@ -12,7 +12,7 @@ import numpy as np
 from bigwig_loader.dataset.personal.buffers import Buffer, BufferReader
 from bigwig_loader.dataset.personal.encode import Arrays, Encoder, join_rows
 from bigwig_loader.dataset.personal.pieces import I64
-from bigwig_loader.dataset.prepared.epochs import BatchEpochs, CellBatch, batch_error
+from bigwig_loader.dataset.prepared.epochs import MAX_DRAWN, BatchEpochs, CellBatch, batch_error
 from bigwig_loader.dataset.prepared.loader_options import CellOptions
 from bigwig_loader.errors import LoaderError
 from bigwig_loader.sampling.cells import GridCells
@@ -174,6 +174,7 @@ class _Walk:
         self._first = self._stop = begun  # examples of the present buffer
         self._buffer: Buffer | None = None
         self._grid: GridCells | None = None
+        self._drawn = (0, np.zeros(0, np.int64))
 
     def close(self) -> None:
         """Stop reading ahead, and let go of the buffer."""
@@ -205,7 +206,7 @@ class _Walk:
                 assert grid is not None
                 seed = self._options.seed
                 with meter.stage("plan"):
-                    drawn = grid.draw(seed, self.epoch, wanted[at] - self._first)
+                    drawn = self._draw(grid, wanted[at] - self._first)
                     region, column = np.divmod(drawn, encoder.n_columns)
                     region = buffer.regions[region]
                 with meter.stage("sequence"):
@@ -219,8 +220,19 @@ class _Walk:
         with meter.stage("assemble"):
             return self._settings.finish(join_rows(parts, len(wanted)), cells), cells
 
+    def _draw(self, grid: GridCells, places: I64) -> I64:
+        """The cells at some places of the buffer's order; drawn for several batches at once."""
+        low, high = int(places.min()), int(places.max()) + 1
+        first, drawn = self._drawn
+        if not first <= low < high <= first + len(drawn):
+            stop = min(max(high, low + MAX_DRAWN), grid.n_examples)
+            first, drawn = low, grid.draw(self._options.seed, self.epoch, np.arange(low, stop))
+            self._drawn = (first, drawn)
+        return drawn[places - first]
+
     def _advance(self) -> None:
         self._buffer = self._grid = None  # room for the one after the next
+        self._drawn = (0, np.zeros(0, np.int64))
         buffer = next(self._buffers)
         grid = self._settings.grid(buffer.regions, buffer.number)
         self._first, self._stop = self._stop, self._stop + grid.n_examples

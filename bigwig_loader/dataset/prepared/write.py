@@ -137,13 +137,6 @@ def write(  # noqa: PLR0913 - a published list of parameters, of three generatio
         small (with the smallest that would do), or arguments do not fit each other.
     InvalidDataError
         If a file is damaged, or its variants are not as they must be.
-
-    Examples
-    --------
-    >>> report = write(  # doctest: +SKIP
-    ...     "cohort.gvl", "peaks.bed", "cohort.vcf.gz", BigWigs.from_table("atac", "samples.csv"),
-    ...     length=2048, max_jitter=128, reference="hg38.fa",
-    ... )
     """
     if isinstance(samples, Mapping):
         raise InvalidInputError(

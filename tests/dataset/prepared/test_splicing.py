@@ -126,7 +126,7 @@ class TestJoinRows:
             join_rows(np.zeros((2, 3)), np.array([0, 2]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds(), st.sampled_from(["first", "bcftools", "window"]), st.integers(0, 2**20))
 def test_exonic_equals_leaving_variants_out(world: World, policy: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

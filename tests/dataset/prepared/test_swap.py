@@ -123,7 +123,7 @@ def cut(place: list[list[Base]], windows: HaplotypeWindows, row: int) -> list[Ba
     return out[: windows.length_bp]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(worlds(), st.sampled_from(["first", "bcftools"]), st.integers(0, 2**20))
 def test_equals_slots(world: World, policy: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -156,4 +156,4 @@ def _union(one: Intervals, other: Intervals) -> Intervals:
     further = Intervals(start.astype(np.int32), end.astype(np.int32), other.value[row])
     joined = Intervals.join([one, further])
     order = np.argsort(joined.start, kind="stable")
-    return Intervals(*(column[order] for column in joined))
+    return Intervals(joined.start[order], joined.end[order], joined.value[order])

@@ -31,7 +31,7 @@ def parse_bytes(size: int | str, argument: str = "max_mem") -> int:
     if isinstance(size, str):
         match = _SIZE.fullmatch(size)
         n = int(float(match[1]) * _UNITS[match[2].lower()]) if match else None
-    elif isinstance(size, int) and not isinstance(size, bool):
+    elif type(size) is int:  # not a bool
         n = size
     if n is None or n < 1:
         raise InvalidInputError(

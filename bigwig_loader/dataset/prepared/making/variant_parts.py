@@ -189,7 +189,7 @@ def _nbytes(read: ReadVariants) -> int:
     table = read.table
     arrays = [getattr(table, name) for name in VARIANT_ARRAYS]
     arrays += [table.ref_offsets, table.alt_offsets, *table.info.values()]
-    return sum(a.nbytes for a in arrays) + read.genotypes.variants.nbytes
+    return sum(int(a.nbytes) for a in arrays) + read.genotypes.variants.nbytes
 
 
 def _check_size(job: VariantJob, n_bytes: int, free: int) -> None:
