@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -165,7 +166,9 @@ class _Walk:
     def __init__(self, epochs: StreamEpochs, epoch: int, first: int, ahead: bool) -> None:
         self.epoch = epoch
         self.next_index = first
-        self._epochs, self._settings, self._options = epochs, epochs.settings, epochs.options
+        # Its owner, or that of the generator it is in: a circle would keep a thread waiting.
+        self._epochs: StreamEpochs = weakref.proxy(epochs)
+        self._settings, self._options = epochs.settings, epochs.options
         self._n_examples = epochs.n_examples
         begun, place, number = epochs.buffer_before(epoch, first * self._options.batch_size)
         self._buffers = self._settings.reader.buffers(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import tokenize
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -160,7 +161,7 @@ def _read_header(path: Path) -> tuple[np.dtype[Any], int, int]:
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise NotFoundError(f"no such file: {path}") from None
-    except ValueError as error:
+    except (ValueError, tokenize.TokenError) as error:  # NumPy parses headers as Python
         raise InvalidDataError(f"not a .npy file: {error}", path=path) from error
     if len(shape) != 1 or dtype.hasobject:
         raise InvalidDataError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "bigwig-loader prepared data set"
 VERSION = 1
 UNKNOWN_LENGTH = -1
+_MOST_BP = 1 << 33  # more than a contig has
 METADATA = "metadata.json"
 REGIONS, VARIANTS, GENOTYPES, TRACKS = "regions", "variants", "genotypes", "tracks"
 REGION_TABLE = "table.tsv"
@@ -157,6 +158,7 @@ def open_prepared(path: PathLike) -> PreparedData:
             name: map_array(folder / REGIONS / f"{name}.npy", dtype, n_regions)
             for name, dtype in REGION_ARRAYS.items()
         }
+        _check_regions(regions, len(names))
         table = genotypes = None
         if metadata["variants"] is not None:
             table = open_variants(folder, names, metadata["variants"]["info"])
@@ -178,6 +180,12 @@ def open_prepared(path: PathLike) -> PreparedData:
             metadata=metadata,
             **regions,
         )
+    except InvalidInputError as error:
+        raise InvalidDataError(
+            f"arrays of a prepared data set do not fit together: {error}",
+            path=folder,
+            hint="The data set is damaged; write it again.",
+        ) from error
     except (KeyError, TypeError) as error:
         raise InvalidDataError(
             "metadata of a prepared data set lacks a field or has one of another type",
@@ -185,6 +193,21 @@ def open_prepared(path: PathLike) -> PreparedData:
             got=str(error),
             hint="The data set is damaged; write it again.",
         ) from error
+
+
+def _check_regions(regions: dict[str, npt.NDArray[Any]], n_contigs: int) -> None:
+    """Raise InvalidInputError unless regions lie in what is stored of them."""
+    start, end = regions["start"], regions["end"]
+    wrong = (start > end) | (regions["stored_start"] > start) | (regions["stored_end"] < end)
+    wrong |= (regions["stored_start"] < -_MOST_BP) | (regions["stored_end"] > _MOST_BP)
+    wrong |= (regions["contig_index"] < 0) | (regions["contig_index"] >= n_contigs)
+    if wrong.any():
+        row = int(wrong.argmax())
+        got = ", ".join(f"{name} {array[row]}" for name, array in regions.items())
+        raise InvalidInputError(
+            f"region {row}: expected one of {n_contigs} contigs, and stored_start <= start <= end "
+            f"<= stored_end; got {got}"
+        )
 
 
 def open_variants(

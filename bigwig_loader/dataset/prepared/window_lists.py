@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu.haplotypes import WITHOUT_ANCHOR, HaplotypeReader
+from bigwig_loader.errors import InvalidDataError
 from bigwig_loader.formats.variants.table import Genotypes, VariantTable
 from bigwig_loader.plan.haplotypes import HaplotypeWindows, Overlap
 
@@ -142,6 +143,11 @@ def _first_from(table: VariantTable, lists: Genotypes, low: I64, high: I64, posi
     while (open_ := low < high).any():
         middle = (low + high) >> 1
         entry = lists.variants[np.where(open_, middle, 0)]
+        if ((entry < 0) | (entry >= len(table))).any():
+            raise InvalidDataError(
+                f"lists of carried variants: expected rows 0 to {len(table) - 1}; got "
+                f"{entry.min()} to {entry.max()}. The data set is damaged: write it again"
+            )
         before = open_ & (table.position[entry] < position)
         low = np.where(before, middle + 1, low)
         high = np.where(open_ & ~before, middle, high)

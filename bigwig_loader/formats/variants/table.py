@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 
+_MOST_BP = 1 << 30
+
 
 @dataclass(frozen=True)
 class VariantTable:
@@ -49,6 +51,24 @@ class VariantTable:
     alt: npt.NDArray[np.uint8]
     record: npt.NDArray[np.int64]
     info: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.position)
+        columns: dict[str, npt.NDArray[np.generic]]
+        columns = {"ilen": self.ilen, "record": self.record, **self.info}
+        for name, column in columns.items():
+            if len(column) != n:
+                raise InvalidInputError(
+                    f"variants: expected {n} values of {name}, as positions; got {len(column)}"
+                )
+        check_offsets("contigs", self.contig_offsets, len(self.contig_names), n, whole=False)
+        check_offsets("REF", self.ref_offsets, n, len(self.ref))
+        check_offsets("ALT", self.alt_offsets, n, len(self.alt))
+        if n and (self.position.min() < 0 or np.abs(self.ilen.astype(np.int64)).max() > _MOST_BP):
+            raise InvalidInputError(
+                "variants: expected positions from 0 on and alleles of a contig's length at most; "
+                f"got position {self.position.min()}, ilen {self.ilen.min()} to {self.ilen.max()}"
+            )
 
     def __len__(self) -> int:
         return len(self.position)
@@ -94,6 +114,7 @@ class Genotypes:
                 f"genotypes: expected lists of {len(self.samples)} samples x {self.ploidy} "
                 f"haplotypes on every contig; got {len(self.offsets) - 1} lists"
             )
+        check_offsets("haplotypes", self.offsets, len(self.offsets) - 1, len(self.variants))
 
     @property
     def n_haplotypes(self) -> int:
@@ -131,3 +152,35 @@ class Genotypes:
         parts = [self.variants[self.offsets[r] : self.offsets[r + 1]] for r in rows.tolist()]
         variants = np.concatenate(parts) if parts else self.variants[:0]
         return replace(self, samples=names, offsets=offsets, variants=variants)
+
+
+def check_offsets(
+    what: str, offsets: npt.NDArray[np.int64], n_lists: int, n: int, whole: bool = True
+) -> None:
+    """Check that offsets are those of lists in an array.
+
+    Parameters
+    ----------
+    what : str
+        Whose lists they are; for the message.
+    offsets : (n_lists + 1,) int64
+    n_lists, n : int
+        Number of lists, and of values in all of them.
+    whole : bool
+        Whether the lists are all of the array; or else they may end before it does.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are not ascending from 0 to `n`.
+    """
+    if len(offsets) != n_lists + 1:
+        raise InvalidInputError(
+            f"offsets of {what}: expected {n_lists + 1} for {n_lists} lists; got {len(offsets)}"
+        )
+    if offsets[0] != 0 or (offsets[-1] != n if whole else offsets[-1] > n):
+        raise InvalidInputError(
+            f"offsets of {what}: expected them from 0 to {n}; got {offsets[0]} to {offsets[-1]}"
+        )
+    if (offsets[1:] < offsets[:-1]).any():
+        raise InvalidInputError(f"offsets of {what}: expected them ascending; got a smaller one")

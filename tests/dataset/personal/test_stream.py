@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -320,3 +321,17 @@ def test_a_state_of_other_batches_is_refused(cohort: Cohort) -> None:
     for changes in ({"fixed_length": 41}, {"batch_dims": ("sample",)}, {"max_memory_gb": 0.5}):
         with pytest.raises(InvalidInputError, match="other batches"):
             make(cohort, **changes).load_state_dict(state)
+
+
+def test_no_thread_is_left(cohort: Cohort) -> None:
+    before = set(threading.enumerate())
+    epochs = make(cohort, max_memory_gb=SMALL)
+    batches = iter(epochs)
+    next(batches)
+    del batches
+    epochs.read(next(iter(epochs.plans(0))))
+    assert set(threading.enumerate()) - before
+    del epochs
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
