@@ -140,3 +140,33 @@ def jitter_of(cohort: Cohort, dataset: Dataset) -> np.ndarray:
         text = np.asarray(found[region, sample]).tobytes().decode()
         assert text == oracle.letters(bases, strand == "-")
     return moved
+
+
+@pytest.mark.parametrize("policy", ["first", "bcftools", "window"])
+def test_streamed_examples_equal_the_oracle(cohort: Cohort, policy: str) -> None:
+    pytest.importorskip("torch")
+    from bigwig_loader import GVL, Fasta, FastaVariants
+
+    reference = Fasta("haplotypes", cohort.fasta, pad="N")
+    vcf = cohort.fasta.with_name("made.vcf")
+    paths = {name: cohort.fasta.with_name(f"{name}.bw") for name in cohort.world.samples}
+    loader = GVL(
+        [FastaVariants("haplotypes", reference, vcf, overlap=policy), BigWigs("t", paths)],  # type: ignore[arg-type]
+        cohort.fasta.with_name("regions.bed"), 30, 5, 0.05, ["sample"], return_index=True,
+        shuffle=True, seed=1,
+    )  # fmt: skip
+    seen = []
+    for batch in loader.torch_dataloader():
+        for at, index in enumerate(np.asarray(batch["index"]).tolist()):
+            seen.append(index)
+            region, sample = divmod(index, 3)
+            contig, _, _, strand = cohort.regions[region]
+            for ploid in (0, 1):
+                bases = expected(cohort, (region, sample, ploid), 0, policy=policy, length=30)
+                text = np.asarray(batch["haplotypes"][at][ploid]).tobytes().decode()
+                assert text == oracle.letters(bases, strand == "-")
+                n = len(cohort.world.sequences[contig])
+                coordinates = np.array(oracle.coordinates(bases, n, strand == "-"))
+                signal = np.asarray(batch["t"][at][ploid])
+                np.testing.assert_array_equal(signal, cohort.signal(coordinates, contig, sample))
+    assert sorted(seen) == list(range(len(cohort.regions) * 3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -170,7 +170,9 @@ def _spans(
     for name in spans:
         if genome is not None and name not in genome.contigs:
             raise NotFoundError.among("contig", name, genome.contigs, genome.path)
-    known = source.contigs
+    known: Collection[str] = source.contigs
+    if isinstance(source, Vcf) and not spans.keys() <= set(known):
+        known = {*known, *source.contigs_with_records()}  # headers need not declare them
     absent = tuple(name for name in spans if name not in known) if known else ()
     spelled = {alias_key(name) for name in known}
     for name in absent:

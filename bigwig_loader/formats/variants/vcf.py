@@ -101,6 +101,10 @@ class Vcf:
         """Contigs that the header declares, with their lengths."""
         return self._header[1]
 
+    def contigs_with_records(self) -> tuple[str, ...]:
+        """Contigs that have records, declared or not; the first call reads the whole file."""
+        return tuple(self._find_sites(file_key(self.path)).contigs)
+
     @property
     def fields(self) -> Mapping[str, tuple[str, str]]:
         """INFO fields that the header declares, with number and type."""
