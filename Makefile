@@ -21,6 +21,8 @@ TORCH ?= torch==2.13.0
 TORCH_ARGS ?=
 EXTRAS ?= torch,test
 PYTEST_ARGS ?=
+# Files of tests are shared out among processes; nothing else runs beside tests on a GPU.
+PYTEST_PROCESSES ?= -n auto --maxprocesses=4 --dist=loadfile
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -94,7 +96,7 @@ test: $(STAMP) ## lint, types, layers and the test suite
 	@$(MAKE) --no-print-directory --keep-going lint types layers pytest
 
 pytest: $(STAMP) ## the test suite alone, e.g. make pytest PYTEST_ARGS=tests/formats
-	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 
 test-gpu: $(STAMP) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)

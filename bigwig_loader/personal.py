@@ -1,11 +1,13 @@
-"""Personal genomes for torch: `Dataset` of a prepared data set, `GVL` straight from the files."""
+"""Personal genomes: `Dataset` of a prepared data set, `GVL` straight from the files.
+
+torch is imported where loaders are made; a data set is indexed without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.dataset.personal.loader import Finished, StreamOptions, make_stream
@@ -17,15 +19,15 @@ from bigwig_loader.dataset.prepared.loader_options import CellOptions
 from bigwig_loader.dataset.state import DrawnSeed, Progress
 from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
-from bigwig_loader.peak_loader import EpochIndexed
-from bigwig_loader.personal_loader import CellLoader, as_tensors, choose_seed, to_nested_tensor
 from bigwig_loader.plan.fills import Fill
-from bigwig_loader.pytorch import find_shard
 from bigwig_loader.sampling.cells import cell_order
 from bigwig_loader.sampling.digest import function_name
 from bigwig_loader.sampling.ranks import Uneven
 
-__all__ = ["GVL", "Dataset", "Fasta", "FastaVariants", "Haplotypes", "to_nested_tensor"]
+if TYPE_CHECKING:
+    from bigwig_loader.personal_loader import CellExamples, CellLoader
+
+__all__ = ["GVL", "Dataset", "Fasta", "FastaVariants", "Haplotypes"]
 
 Transform = Callable[..., Any]
 
@@ -48,7 +50,9 @@ class Dataset(PreparedDataset):
         torch.utils.data.Dataset
             ``examples[i]`` is cell i, ``examples[[i, j, ...]]`` a batch.
         """
-        return CellExamples(self, _Finish(self, return_indices, transform))
+        from bigwig_loader.personal_loader import CellExamples, Finish
+
+        return CellExamples(self, Finish(self, return_indices, transform))
 
     def to_dataloader(  # noqa: PLR0913 - the parameters of a published façade, and ours
         self,
@@ -117,6 +121,9 @@ class Dataset(PreparedDataset):
         CellLoader
             With ``state_dict``, ``load_state_dict``, ``set_epoch`` and ``stats``.
         """
+        from bigwig_loader.personal_loader import CellLoader, Finish, choose_seed
+        from bigwig_loader.pytorch import find_shard
+
         shard = find_shard(rank, world_size)
         chosen, seed_given = choose_seed(seed, shard)
         order = cell_order(self.n_regions, self.n_samples, shuffle, weights, sampler)
@@ -126,72 +133,9 @@ class Dataset(PreparedDataset):
             "return_indices": return_indices,
             "transform": None if transform is None else function_name(transform),
         }
-        finish = _Finish(self, return_indices, transform)
+        finish = Finish(self, return_indices, transform)
         epochs = CellEpochs(self, order, options, fingerprint, finish, seed_given)
         return CellLoader(epochs, num_workers, pin_memory, **worker_options)
-
-
-class _Finish:
-    """What a data set gives for cells: with indices, transformed, as tensors."""
-
-    def __init__(
-        self, dataset: PreparedDataset, return_indices: bool, transform: Transform | None
-    ) -> None:
-        self._dataset = dataset
-        self._return_indices = return_indices
-        self._transform = transform
-
-    def __call__(self, data: Any, cells: npt.NDArray[np.int64]) -> Any:
-        if self._return_indices:
-            full = self._dataset.full_cells(cells)
-            parts = data if isinstance(data, tuple) else (data,)
-            data = (*parts, *np.divmod(full, self._dataset.full_shape[1]))
-        if self._transform is not None:
-            data = self._transform(*data) if isinstance(data, tuple) else self._transform(data)
-        return as_tensors(data)
-
-
-class CellExamples(EpochIndexed):
-    """The cells of a data set for torch, one by one or in batches; `set_epoch` says of which epoch.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    finish : function
-        Of a batch and its cells.
-    """
-
-    def __init__(
-        self, dataset: Dataset, finish: Callable[[Any, npt.NDArray[np.int64]], Any]
-    ) -> None:
-        super().__init__()
-        self.dataset = dataset
-        self._finish = finish
-
-    def __len__(self) -> int:
-        """Cells."""
-        return self.dataset.n_cells
-
-    def __getitem__(self, index: Any) -> Any:
-        """A cell for a number; a batch for several."""
-        n = len(self)
-        cells = np.asarray(index)
-        if cells.dtype.kind not in "iu" or cells.ndim > 1:
-            raise TypeError(f"index of cells: expected an int, or several; got {index!r}")
-        if cells.size and not (-n <= cells.min() and cells.max() < n):
-            raise IndexError(f"index of cells: expected 0 to {n - 1}; got {index!r}")
-        rows = np.atleast_1d(cells).astype(np.int64) % n
-        batch = self._finish(self.dataset.batch_of(rows, self.epoch), rows)
-        return batch if cells.ndim else _first(batch)
-
-
-def _first(data: Any) -> Any:
-    """The only example of a batch."""
-    if isinstance(data, Mapping):
-        return {name: _first(part) for name, part in data.items()}
-    if isinstance(data, (tuple, list)):
-        return type(data)(map(_first, data))
-    return data[0]
 
 
 class GVL:
@@ -284,6 +228,9 @@ class GVL:
         prefetch: int = 2,
         n_threads: int = 1,
     ) -> None:
+        from bigwig_loader.personal_loader import as_tensors, choose_seed
+        from bigwig_loader.pytorch import find_shard
+
         self.num_workers = num_workers
         self._inputs = collect_inputs(readers, samples, insertion_fill, realign_tracks)
         shard = find_shard(rank, world_size)
@@ -338,6 +285,8 @@ class GVL:
         pin_memory, **worker_options
             As for `Dataset.to_dataloader`.
         """
+        from bigwig_loader.personal_loader import CellLoader
+
         return CellLoader(self._epochs, self.num_workers, pin_memory, **worker_options)
 
     def set(self, **changes: Any) -> GVL:

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
+from bigwig_loader.dataset.prepared.dataset import PreparedDataset
 from bigwig_loader.dataset.prepared.epochs import BatchEpochs, CellBatch
 from bigwig_loader.dataset.state import DrawnSeed, Progress
 from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.peak_loader import EpochIndexed
 from bigwig_loader.pytorch import is_distributed, shared_seed, to_tensor
 from bigwig_loader.ragged import Ragged
 from bigwig_loader.sampling.ranks import Shard
@@ -101,6 +104,69 @@ def to_nested_tensor(ragged: Ragged[Any]) -> torch.Tensor:
             "or view the letters as uint8"
         )
     return torch.nested.nested_tensor_from_jagged(values, torch.from_numpy(ragged.offsets))
+
+
+class Finish:
+    """What a data set gives for cells: with indices, transformed, as tensors."""
+
+    def __init__(
+        self, dataset: PreparedDataset, return_indices: bool, transform: Callable[..., Any] | None
+    ) -> None:
+        self._dataset = dataset
+        self._return_indices = return_indices
+        self._transform = transform
+
+    def __call__(self, data: Any, cells: npt.NDArray[np.int64]) -> Any:
+        if self._return_indices:
+            full = self._dataset.full_cells(cells)
+            parts = data if isinstance(data, tuple) else (data,)
+            data = (*parts, *np.divmod(full, self._dataset.full_shape[1]))
+        if self._transform is not None:
+            data = self._transform(*data) if isinstance(data, tuple) else self._transform(data)
+        return as_tensors(data)
+
+
+class CellExamples(EpochIndexed):
+    """The cells of a data set for torch, one by one or in batches; `set_epoch` says of which epoch.
+
+    Parameters
+    ----------
+    dataset : PreparedDataset
+    finish : function
+        Of a batch and its cells.
+    """
+
+    def __init__(
+        self, dataset: PreparedDataset, finish: Callable[[Any, npt.NDArray[np.int64]], Any]
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self._finish = finish
+
+    def __len__(self) -> int:
+        """Cells."""
+        return self.dataset.n_cells
+
+    def __getitem__(self, index: Any) -> Any:
+        """A cell for a number; a batch for several."""
+        n = len(self)
+        cells = np.asarray(index)
+        if cells.dtype.kind not in "iu" or cells.ndim > 1:
+            raise TypeError(f"index of cells: expected an int, or several; got {index!r}")
+        if cells.size and not (-n <= cells.min() and cells.max() < n):
+            raise IndexError(f"index of cells: expected 0 to {n - 1}; got {index!r}")
+        rows = np.atleast_1d(cells).astype(np.int64) % n
+        batch = self._finish(self.dataset.batch_of(rows, self.epoch), rows)
+        return batch if cells.ndim else _first(batch)
+
+
+def _first(data: Any) -> Any:
+    """The only example of a batch."""
+    if isinstance(data, Mapping):
+        return {name: _first(part) for name, part in data.items()}
+    if isinstance(data, (tuple, list)):
+        return type(data)(map(_first, data))
+    return data[0]
 
 
 class PlannedBatches(TorchDataset[Any]):

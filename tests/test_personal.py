@@ -22,10 +22,11 @@ from bigwig_loader.personal import (  # noqa: E402
     Dataset,
     Fasta,
     FastaVariants,
-    to_nested_tensor,
 )
+from bigwig_loader.personal_loader import to_nested_tensor  # noqa: E402
 from bigwig_loader.ragged import Ragged  # noqa: E402
 from bigwig_loader.track_sources import BigWigs  # noqa: E402
+from tests.helpers.alone import run_python  # noqa: E402
 from tests.helpers.cohort import Cohort, make_cohort  # noqa: E402
 
 LENGTH = 40
@@ -220,3 +221,17 @@ def test_nothing_is_written(cohort: Cohort, tmp_path: Path) -> None:
     before = sorted(p.name for p in cohort.fasta.parent.iterdir())
     rows(stream(cohort, batch_size=36))
     assert sorted(p.name for p in cohort.fasta.parent.iterdir()) == before
+
+
+def test_a_data_set_is_read_without_torch(dataset: Dataset, cohort: Cohort) -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import bigwig_loader\n"
+        "path, reference = sys.argv[1:]\n"
+        "haplotypes, tracks = bigwig_loader.Dataset.open(path, reference=reference)[0, 0]\n"
+        "print(haplotypes.tobytes().decode())\n"
+    )
+    done = run_python("-c", script, dataset.path, cohort.fasta)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == dataset[0, 0][0].tobytes().decode()
