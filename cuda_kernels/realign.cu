@@ -2,26 +2,17 @@
 //
 // As in haplotype.cu the first thread lays segments down in shared memory, and all threads write
 // their bases. Values are looked up base by base: the plain form, which a fused one must equal.
+#include "haplotype_batch.cuh"
 #include "realign.cuh"
 
 namespace {
 
 constexpr int kSegments = 128;  // laid down at a time
 
-// What the kernel is given; the arrays are those of host/haplotypes.h and host/realign.h.
+// What the kernel is given; the arrays are those of host/realign.h.
 struct Batch {
-  bwl::Variants variants;
-  const int64_t* list_offset;
-  const int32_t* carried;
-  int64_t n_samples, ploidy, longest_bp;
-  int32_t rule;
-  const int32_t* contig_index;
-  const int64_t* start;
-  const int64_t* end;
-  const int64_t* sample;
-  const uint8_t* reverse;
-  const int64_t* shift;
-  int64_t length_bp;
+  BwlHaplotypes haplotypes;
+  BwlHaplotypeWindows windows;
   const int64_t* contig_bp;
   int64_t n_tracks;
   float uncovered, out_of_bounds;
@@ -43,24 +34,8 @@ struct Track {
   bwl::Transform transform;
 };
 
-__device__ bwl::HaplotypeWalk walk_of(const Batch& batch, int64_t window, int64_t ploid) {
-  const int64_t sample = batch.sample[window];
-  const int32_t* carried = batch.carried;
-  int64_t n = 0;
-  if (sample >= 0) {
-    const int64_t list =
-        (batch.contig_index[window] * batch.n_samples + sample) * batch.ploidy + ploid;
-    carried += batch.list_offset[list];
-    n = batch.list_offset[list + 1] - batch.list_offset[list];
-  }
-  return bwl::HaplotypeWalk(batch.variants, batch.rule, carried, n, batch.start[window],
-                            batch.end[window], batch.length_bp,
-                            batch.shift == nullptr ? 0 : batch.shift[window * batch.ploidy + ploid],
-                            batch.longest_bp);
-}
-
 __device__ bwl::IntervalTrack track_of(const Batch& batch, const Track& track, int64_t window) {
-  const int32_t contig = batch.contig_index[window];
+  const int32_t contig = batch.windows.contig_index[window];
   bwl::IntervalTrack found{{nullptr, nullptr, nullptr, 0},
                            {track.transform, batch.uncovered, batch.out_of_bounds,
                             batch.contig_bp[contig], batch.coverage != 0}};
@@ -79,20 +54,22 @@ __device__ bwl::IntervalTrack track_of(const Batch& batch, const Track& track, i
 extern "C" __global__ void bwl_realign_bases(const Batch* of_batch, const Track* tracks,
                                              int64_t n_rows, const int64_t* row_offset,
                                              float* out, int32_t* status) {
-  const Batch batch = *of_batch;
+  const Batch& batch = *of_batch;
+  const BwlHaplotypes& of = batch.haplotypes;
+  const BwlHaplotypeWindows& windows = batch.windows;
   __shared__ bwl::Segment segments[kSegments];
   __shared__ int n_segments;
   for (int64_t row = blockIdx.x; row < n_rows; row += gridDim.x) {
-    const int64_t ploid = row % batch.ploidy, window = row / batch.ploidy / batch.n_tracks;
-    const Track& track = tracks[row / batch.ploidy % batch.n_tracks];
+    const int64_t ploid = row % of.ploidy, window = row / of.ploidy / batch.n_tracks;
+    const Track& track = tracks[row / of.ploidy % batch.n_tracks];
     const bwl::IntervalTrack values = track_of(batch, track, window);
-    const bool flip = batch.reverse != nullptr && batch.reverse[window] != 0;
+    const bool flip = windows.reverse != nullptr && windows.reverse[window] != 0;
     const int64_t first = row_offset[row], length = row_offset[row + 1] - first;
-    const int64_t start = batch.start[window];
-    const int64_t reached = bwl::haplotype_end(walk_of(batch, window, ploid), start);
+    const int64_t start = windows.start[window];
+    const int64_t reached = bwl::haplotype_end(bwl::walk_of(of, windows, window, ploid), start);
     const uint64_t key =
         batch.cell == nullptr ? 0 : bwl::flank_key(batch.seed, batch.epoch, batch.cell[window], ploid);
-    bwl::HaplotypeWalk walk = walk_of(batch, window, ploid);
+    bwl::HaplotypeWalk walk = bwl::walk_of(of, windows, window, ploid);
     int64_t at = 0;
     do {
       __syncthreads();
@@ -111,7 +88,7 @@ extern "C" __global__ void bwl_realign_bases(const Batch* of_batch, const Track*
             value = values(segment.position + (segment.variant < 0 ? i : 0));
           } else {
             const bwl::Insertion insertion = bwl::insertion_of(
-                batch.variants, segment.insertion, start, batch.end[window], reached, key);
+                bwl::variants_of(of), segment.insertion, start, windows.end[window], reached, key);
             const int64_t x = segment.insertion == segment.variant ? segment.skipped + i : 0;
             value = bwl::inserted_value(values, track.fill, insertion, x);
           }

@@ -86,7 +86,8 @@ def measure(job: GenomeJob, python: str = sys.executable) -> dict[str, Any]:
 
 def run(job: GenomeJob) -> dict[str, Any]:
     """Do it, here."""
-    return _write(job) if job.task == "write" else _read(job)
+    result = _write(job) if job.task == "write" else _read(job)
+    return result | {"version": importlib.import_module(job.library).__version__}
 
 
 def _write(job: GenomeJob) -> dict[str, Any]:

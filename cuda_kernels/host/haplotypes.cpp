@@ -3,7 +3,7 @@
 // A window of a haplotype is a few long pieces of the reference with short alleles between them. So
 // a row costs its walk, tens of nanoseconds a variant, and the writes of its output, as plain
 // sequence does; bases.h has those. Rows are tasks: one thread writes one row.
-#include "haplotypes.h"
+#include "../haplotype_batch.cuh"
 
 #include <algorithm>
 #include <atomic>

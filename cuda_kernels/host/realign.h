@@ -1,13 +1,13 @@
 // What Python fills for one batch of signal on haplotypes. Mirrored field by field, in this order,
 // by bigwig_loader/backend/cpu/realign.py; every pointer is borrowed. Contigs and samples of the
-// windows are in range, as host/haplotypes.h says; those of the tracks are looked at here.
+// windows are in range, as haplotype_batch.cuh says; those of the tracks are looked at here.
 //
 // B windows, T tracks, P haplotypes. Row (b, t, p) is one haplotype of one window.
 #pragma once
 #include <stdint.h>
 
 #include "../realign.cuh"
-#include "haplotypes.h"
+#include "../haplotype_batch.cuh"
 
 extern "C" {
 

@@ -12,17 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.backend.cpu.addresses import address
+from bigwig_loader.backend.cpu.encodings import encoding_tables
 from bigwig_loader.backend.cpu.library import HaplotypeLists, HaplotypeRequest, library
 from bigwig_loader.backend.cpu.pool import ArrayPool
-from bigwig_loader.backend.cpu.sequence import one_hot_table
 from bigwig_loader.backend.protocol import HaplotypeArrays
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
 from bigwig_loader.formats.genome import Genome
-from bigwig_loader.formats.packed import CODE_LETTERS, CODES, PAGE_BP
+from bigwig_loader.formats.packed import CODES, PAGE_BP
 from bigwig_loader.formats.variants.table import Genotypes, VariantTable
-from bigwig_loader.plan.haplotypes import N_CODES, HaplotypeOptions, HaplotypeWindows, Overlap
-from bigwig_loader.plan.sequence import SequenceOptions
-from bigwig_loader.types import check_choice, numpy_dtype
+from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows, Overlap
+from bigwig_loader.types import check_choice
 
 _NOT_LOADED, _BAD_ROW = 3, 4
 # Below all that an end may be; what the library gives for a list that is damaged.
@@ -268,7 +267,7 @@ class HaplotypeReader:
             If a contig, sample or shift is out of range, or `out` does not fit.
         """
         options = options or HaplotypeOptions()
-        tables = _tables(options)
+        tables = encoding_tables(options)
         request = self.request(windows)
         offsets = None
         n_rows = len(windows) * self.ploidy
@@ -399,26 +398,3 @@ def _check(
             f"argument keep: expected a value for each of {len(table)} variants; got {keep.shape}"
         )
     return np.ascontiguousarray(keep, dtype=np.bool_)
-
-
-@functools.cache
-def _tables(options: HaplotypeOptions) -> npt.NDArray[Any]:
-    """What every code becomes, (2, 16, letters): as it is, and in reverse complement."""
-    codes = np.arange(N_CODES)
-    complement = np.array([int(f"{code:04b}"[::-1], 2) for code in range(N_CODES)])
-    if options.encoding == "onehot":
-        dtype: Any = options.dtype
-        table = one_hot_table(SequenceOptions(dtype=dtype, unknown=options.unknown))
-        return np.ascontiguousarray(np.stack([table, table[complement]]))
-    if options.encoding == "bytes":
-        letters = np.frombuffer(b"N" + CODE_LETTERS[1:], dtype=np.uint8)
-        known = np.isin(codes, (1, 2, 4, 8))
-        return np.stack([letters, np.where(known, letters[complement], letters)])[..., None]
-    rows = codes if options.encoding == "codes" else np.array(options.tokens)
-    tokens = np.stack([rows, rows[complement]])[..., None]
-    made = tokens.astype(options.dtype if options.encoding == "tokens" else numpy_dtype("uint8"))
-    if (made != tokens).any():
-        raise InvalidInputError(
-            f"argument tokens: expected integers of dtype {options.dtype}; got {options.tokens}"
-        )
-    return np.ascontiguousarray(made)

@@ -71,7 +71,7 @@ SignalRequest = _struct(
     f64: seconds_read seconds_inflate seconds_rasterize""",
 )
 
-# BwlHaplotypes and BwlHaplotypeWindows of cuda_kernels/host/haplotypes.h.
+# BwlHaplotypes and BwlHaplotypeWindows of cuda_kernels/haplotype_batch.cuh.
 HaplotypeLists = _struct(
     "HaplotypeLists",
     "Variants, and who carries which of them.",

@@ -1,12 +1,9 @@
-// Structures of the C interface for haplotypes; bigwig_loader/backend/cpu/library.py declares the
-// same fields in the same order. Contigs, samples and offsets are checked by the caller, the entries
-// of the lists as they are met.
+// The haplotypes of a data set and windows of them, as the kernels and the C interface are given
+// them. bigwig_loader/backend/cpu/library.py declares the same fields in the same order. Contigs,
+// samples and offsets are checked by the caller, the entries of the lists as they are met.
 #pragma once
-#include <stdint.h>
 
-#include "../haplotype.cuh"
-
-extern "C" {
+#include "haplotype.cuh"
 
 // Who carries which variants: C contigs, S samples, P haplotypes each.
 struct BwlHaplotypes {
@@ -37,17 +34,15 @@ struct BwlHaplotypeWindows {
   int64_t length_bp;       // -1: as long as it is
 };
 
-}  // extern "C"
-
 namespace bwl {
 
-inline Variants variants_of(const BwlHaplotypes& given) {
+BWL_HD Variants variants_of(const BwlHaplotypes& given) {
   return {given.position, given.ilen, given.alt_offset, given.alt, given.keep, given.free,
           given.n_variants};
 }
 
 // The walk over haplotype `ploid` of a window.
-inline HaplotypeWalk walk_of(const BwlHaplotypes& given, const BwlHaplotypeWindows& windows,
+BWL_HD HaplotypeWalk walk_of(const BwlHaplotypes& given, const BwlHaplotypeWindows& windows,
                              int64_t window, int64_t ploid) {
   const int64_t sample = windows.sample[window];
   const int32_t* carried = given.carried;
