@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
+from bigwig_loader.dataset.iterator import Delivered
 from bigwig_loader.dataset.prepared.dataset import PreparedDataset
 from bigwig_loader.dataset.prepared.epochs import BatchEpochs, CellBatch
 from bigwig_loader.dataset.state import DrawnSeed, Progress
@@ -277,10 +278,10 @@ class CellLoader(DataLoader[Any]):
             self._epochs.progress = Progress(progress.epoch + 1)
             return iter(())
         if self.num_workers == 0:
-            return _Delivered(self._in_thread(progress), progress)
+            return Delivered(self._in_thread(progress), progress)
         assert isinstance(self.sampler, PlanSampler)
         self.sampler.start = Progress(progress.epoch, progress.batch)
-        return _Delivered(super().__iter__(), progress)
+        return Delivered(super().__iter__(), progress)
 
     def _in_thread(self, progress: Progress) -> Iterator[Any]:
         made = self._epochs.batches(progress.epoch, progress.batch)
@@ -323,26 +324,6 @@ class _Data(Iterator[Any]):
     def __next__(self) -> Any:
         data = next(self._batches).data
         return data if self._pin is None else self._pin(data)
-
-
-class _Delivered(Iterator[Any]):
-    """Counts what is delivered; moves to the next epoch at the end."""
-
-    def __init__(self, batches: Iterator[Any], progress: Progress) -> None:
-        self._batches = batches
-        self._progress = progress
-        self._ended = False
-
-    def __next__(self) -> Any:
-        try:
-            batch = next(self._batches)
-        except StopIteration:
-            if not self._ended:
-                self._ended = True
-                self._progress.epoch, self._progress.batch = self._progress.epoch + 1, 0
-            raise
-        self._progress.batch += 1
-        return batch
 
 
 def _as_it_is(batch: Any) -> Any:

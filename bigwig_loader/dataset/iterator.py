@@ -10,22 +10,19 @@ from bigwig_loader.dataset.loader import Prefetcher
 from bigwig_loader.dataset.state import Progress
 
 
-class BatchIterator(Iterator[Any]):
-    """The rest of one epoch. Dropping it ends its background thread.
+class Delivered(Iterator[Any]):
+    """Counts what is delivered of an epoch.
 
     Parameters
     ----------
-    batches : Prefetcher of Batch
+    batches : iterator
     progress : Progress
-        Counts what is delivered; moves to the next epoch at the end.
-    as_objects : bool
-        Deliver `Batch` objects, not tuples.
+        Counts the batches; moves to the next epoch at the end.
     """
 
-    def __init__(self, batches: Prefetcher[Batch], progress: Progress, as_objects: bool) -> None:
+    def __init__(self, batches: Iterator[Any], progress: Progress) -> None:
         self._batches = batches
         self._progress = progress
-        self._as_objects = as_objects
         self._ended = False
 
     def __next__(self) -> Any:
@@ -38,6 +35,28 @@ class BatchIterator(Iterator[Any]):
                 self._progress.batch = 0
             raise
         self._progress.batch += 1
+        return batch
+
+
+class BatchIterator(Delivered):
+    """The rest of one epoch. Dropping it ends its background thread.
+
+    Parameters
+    ----------
+    batches : Prefetcher of Batch
+    progress : Progress
+    as_objects : bool
+        Deliver `Batch` objects, not tuples.
+    """
+
+    _batches: Prefetcher[Batch]
+
+    def __init__(self, batches: Prefetcher[Batch], progress: Progress, as_objects: bool) -> None:
+        super().__init__(batches, progress)
+        self._as_objects = as_objects
+
+    def __next__(self) -> Any:
+        batch = super().__next__()
         return batch if self._as_objects else as_tuple(batch)
 
     def close(self) -> None:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from bigwig_loader.dataset.prepared.site_table import SITE_COLUMNS
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.formats.genome import Genome
-from bigwig_loader.formats.packed import CODES
+from bigwig_loader.formats.variants.check import ref_differs
 from bigwig_loader.formats.variants.letters import Letters
 from bigwig_loader.formats.variants.table import VariantTable
-from bigwig_loader.ragged import offsets_of, stretches
+from bigwig_loader.ragged import offsets_of
 from bigwig_loader.types import check_choice
 
 Invalid = Literal["error", "drop"]
@@ -187,15 +187,11 @@ def _differs(
 ) -> npt.NDArray[np.bool_]:
     """Whether REF is not what the genome has, (n,); looked at for `known` sites."""
     differs = np.zeros(len(position), np.bool_)
-    codes = np.frombuffer(CODES, np.uint8)
     for c in np.unique(contig[known]).tolist():
         of_contig = known[contig[known] == c]
-        texts = refs.take(of_contig)
-        start, lengths = position[of_contig], texts.lengths
-        packed = genome.ensure_many(contig_names[c], start, start + lengths)
-        at = stretches(start, lengths)
-        found = np.where(at % 2, packed[at // 2] >> 4, packed[at // 2] & 15)
-        differs[of_contig] = texts.any_of(found != codes[texts.data])
+        differs[of_contig] = ref_differs(
+            genome, contig_names[c], position[of_contig], refs.take(of_contig)
+        )
     return differs
 
 

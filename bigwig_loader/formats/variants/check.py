@@ -86,7 +86,8 @@ def reasons_of(block: Block, genome: Genome | None, ploidy: int) -> npt.NDArray[
         outside |= block.position + block.ref.lengths > genome.contigs[block.contig]
         inside = np.flatnonzero(~outside)
         wrong = np.zeros(len(block), dtype=np.bool_)
-        wrong[inside] = _differs(block, inside, genome)
+        refs = block.ref.take(inside)
+        wrong[inside] = ref_differs(genome, block.contig, block.position[inside], refs)
         notes.records(Reason.REF, wrong)
     notes.records(Reason.OUTSIDE, outside)
     return notes.reason
@@ -152,14 +153,15 @@ def _equal(ref: Letters, alt: Letters, record: npt.NDArray[np.int64]) -> npt.NDA
     return equal
 
 
-def _differs(block: Block, rows: npt.NDArray[np.int64], genome: Genome) -> npt.NDArray[np.bool_]:
-    """Which records, all inside the contig, have a REF that the genome does not have there.
+def ref_differs(
+    genome: Genome, contig: str, start: npt.NDArray[np.int64], ref: Letters
+) -> npt.NDArray[np.bool_]:
+    """Which REF alleles the genome does not have where they lie, all inside their contig; (n,).
 
     An ambiguous base of the genome (IUPAC) allows each of its bases, N only itself.
     """
-    ref, start = block.ref.take(rows), block.position[rows]
     lengths = ref.lengths
-    packed = genome.ensure_many(block.contig, start, start + lengths)
+    packed = genome.ensure_many(contig, start, start + lengths)
     place = np.arange(len(ref.data)) + np.repeat(start - ref.offsets[:-1], lengths)
     bases = (packed[place >> 1] >> ((place & 1) << 2).astype(np.uint8)) & 15
     codes = _CODES[ref.data]
