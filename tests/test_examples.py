@@ -14,7 +14,7 @@ from bigwig_loader.example_data import ExampleData, make_example_data
 from tests.helpers.alone import run_python
 from tests.helpers.distributed_example import main_of
 from tests.helpers.ranks import torchrun
-from tests.helpers.shared import REPOSITORY
+from tests.helpers.shared import REPOSITORY, shared_data
 from tests.test_docs import python_blocks
 
 EXAMPLES = {path.stem: path for path in sorted((REPOSITORY / "examples").glob("*.py"))}
@@ -189,3 +189,14 @@ def test_examples_make_their_data(tmp_path: Path) -> None:
     assert first.reference_genome.stat().st_mtime_ns == changed
     shutil.rmtree(tmp_path / "data")
     assert make_example_data(tmp_path / "data", contigs=contigs) == first
+
+
+# Real genotypes of one person that were never phased.
+@pytest.mark.filterwarnings("ignore:.*not phased:UserWarning")
+def test_train_real_person(tiny_data: ExampleData) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("cyvcf2")
+    folder = shared_data("sets", "na12878_q")
+    files = [folder / name for name in ("q.fa", "q.vcf.gz", "na12878_q.bamCoverage_bs1.bw")]
+    loss = main_of("train_real_person", tiny_data)(*map(str, files), n_epochs=1)
+    assert math.isfinite(loss)
