@@ -88,16 +88,11 @@ def test_what_is_in_order_stays_as_it_is() -> None:
     assert flatten_intervals(start, end, value)[0] is start
 
 
-def test_table_takes_samples_and_is_checked() -> None:
+def test_table_is_checked() -> None:
     lists = [Intervals(*(np.array([x]) for x in (i, i + 1, i))) for i in range(4)]
     table = IntervalTable.from_lists(["a", "b"], ["s", "t"], lists)
     assert (table.start.dtype, table.value.dtype) == (np.int32, np.float32)
-    taken = table.take_samples(["t"])
-    assert taken.start.tolist() == [1, 3]
-    assert taken.samples == ("t",)
-    assert table.with_value(table.value * 2).list_of(1, 0).value.tolist() == [4.0]
-    with pytest.raises(NotFoundError, match="unknown sample 'u'"):
-        table.take_samples(["u"])
+    assert table.list_of(1, 0).value.tolist() == [2.0]
     with pytest.raises(InvalidInputError, match="offsets of 4 lists"):
         IntervalTable(
             ("a", "b"), ("s", "t"), table.offsets[:-1], table.start, table.end, table.value

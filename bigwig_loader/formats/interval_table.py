@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.errors import InvalidInputError
 
 
 class Intervals(NamedTuple):
@@ -108,26 +108,3 @@ class IntervalTable:
         row = contig * len(self.samples) + sample
         at = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return Intervals(self.start[at], self.end[at], self.value[at])
-
-    def take_samples(self, names: Iterable[str]) -> IntervalTable:
-        """The lists of some samples, in the given order.
-
-        Raises
-        ------
-        NotFoundError
-            For an unknown sample, with near names.
-        """
-        names = tuple(names)
-        place = {name: i for i, name in enumerate(self.samples)}
-        for name in names:
-            if name not in place:
-                raise NotFoundError.among("sample", name, self.samples, "the interval table")
-        return self.from_lists(
-            self.contig_names,
-            names,
-            (self.list_of(c, place[s]) for c in range(len(self.contig_names)) for s in names),
-        )
-
-    def with_value(self, value: npt.NDArray[np.float32]) -> IntervalTable:
-        """The same intervals with other values, one for each."""
-        return replace(self, value=value)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bigwig_loader.dataset.prepared.variants_view import RaggedVariants
 from bigwig_loader.ragged import Ragged
 
-LEFT_PAD, RIGHT_PAD = -1, 2_147_483_647
+RIGHT_PAD = 2_147_483_647
 Rows = npt.NDArray[Any] | Ragged[Any]
 
 

@@ -34,10 +34,8 @@ class Dropped:
     reason: Reason
 
     def __str__(self) -> str:
-        alleles = [
-            a if len(a) <= 24 else f"{a[:20]}... ({len(a)} bp)" for a in (self.ref, self.alt)
-        ]
-        return f"record {self.record:,} {self.contig}:{self.position + 1} {'>'.join(alleles)}"
+        alleles = f"{_shortened(self.ref)}>{_shortened(self.alt)}"
+        return f"record {self.record:,} {self.contig}:{self.position + 1} {alleles}"
 
 
 @dataclass(frozen=True)

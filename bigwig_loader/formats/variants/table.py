@@ -15,11 +15,11 @@ _MOST_BP = 1 << 30
 
 @dataclass(frozen=True)
 class VariantTable:
-    """V bi-allelic, atomic, left-aligned variants, sorted by contig and position.
+    """V bi-allelic, atomic variants, sorted by contig and position.
 
     Variants at one position keep the order of their file. The reference span of a variant is
     ``[position, position + 1 + max(0, -ilen))``: its first base, the anchor of an insertion or
-    deletion, is there in REF and in ALT.
+    deletion, is there in REF and in ALT, or is substituted by the ALT.
 
     Parameters
     ----------
