@@ -24,6 +24,20 @@ PYTEST_ARGS ?=
 # Files of tests are shared out among processes; nothing else runs beside tests on a GPU.
 PYTEST_PROCESSES ?= -n auto --maxprocesses=4 --dist=loadfile
 DEMO_ARGS ?=
+# On a machine with a GPU, whose Python has CuPy and PyTorch: wheels of what that Python lacks, where
+# the results and the output of the steps go, and the steps wanted (all), e.g.
+#   make gpu PYTHON=python3 WHEELS=wheels RESULTS=out/gpu.jsonl LOGS=out ONLY="tests memcheck"
+WHEELS ?=
+RESULTS ?=
+LOGS ?=
+COMMIT ?=
+ONLY ?=
+# What `make gpu` needs beside CuPy, PyTorch and the packages of this project; for Python 3.12 on
+# Linux x86-64, where `make gpu-wheels` fetches them for a machine without a network.
+GPU_WHEELS ?= deflate kvikio-cu13 libkvikio-cu13 rapids-logger nvidia-nvcomp-cu13 \
+  nvidia-libnvcomp-cu13 numcodecs
+GPU_PLATFORMS := manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_24_x86_64 \
+  manylinux_2_17_x86_64 manylinux2014_x86_64
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -84,7 +98,8 @@ $(STAMP): $(TORCH_STAMP) pyproject.toml $(NATIVE)
 	@$(PIP) install --quiet --editable ".[$(EXTRAS)]"
 	@touch $@
 
-.PHONY: install demo test pytest lint types layers bench kernels test-gpu wheel clean help
+.PHONY: install demo test pytest lint types layers bench kernels test-gpu gpu gpu-wheels wheel \
+  clean help
 
 install: $(STAMP) ## make the environment and install the package into it, editable
 
@@ -118,6 +133,18 @@ bench: $(STAMP) ## compare with pyBigWig, pybigtools and figwig
 	@$(PIP) install --quiet --editable ".[bench]"
 	$(BIN)/python -m benchmarks
 
+# Makes no environment: what there is is used, and nothing is fetched.
+gpu: ## on a machine with a GPU, without a network: tests, sanitizers, benchmarks (9 minutes)
+	@$(or $(PYTHON),python3) -m benchmarks.gpu.run_all $(if $(WHEELS),--wheels $(WHEELS)) \
+	  $(if $(RESULTS),--results $(RESULTS)) $(if $(LOGS),--logs $(LOGS)) \
+	  $(if $(COMMIT),--commit $(COMMIT)) $(if $(ONLY),--only $(ONLY))
+
+gpu-wheels: ## fetch what `make gpu` needs into WHEELS, for a machine without a network
+	@test -n "$(WHEELS)" || { echo 'Name a folder: make gpu-wheels WHEELS=wheels'; exit 1; }
+	$(or $(PYTHON),python3) -m pip download --quiet --no-deps --only-binary=:all: \
+	  --python-version 3.12 --implementation cp \
+	  $(addprefix --platform ,$(GPU_PLATFORMS)) --dest $(WHEELS) $(GPU_WHEELS)
+
 wheel: $(STAMP) ## build the sdist and the wheel into dist/
 	$(BIN)/python -m build --outdir dist
 
@@ -128,4 +155,5 @@ clean: ## remove the environment, everything built, and the demo's data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  variables: PYTHON, VENV, TORCH, TORCH_ARGS, EXTRAS, PYTEST_ARGS, DEMO_ARGS (see the top of Makefile)'
+	@echo '  variables: PYTHON, VENV, TORCH, TORCH_ARGS, EXTRAS, PYTEST_ARGS, DEMO_ARGS,'
+	@echo '    WHEELS, RESULTS, LOGS, COMMIT, ONLY, GPU_WHEELS (see the top of Makefile)'

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bigwig_loader._bigwig_writer import write_bigwig
+from bigwig_loader._bigwig_writer import WriterOptions, write_bigwig
 from bigwig_loader.formats.bigwig import read_bigwig_index
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -213,6 +213,12 @@ def _real(folder: Path) -> list[DataSet]:
     return sets
 
 
+def real_files() -> list[Path]:
+    """The real files of the material beside the repository; none where it is not there."""
+    paths = [SHARED / "data" / path for _, path, _, _ in _REAL]
+    return [path for path in paths if path.exists()]
+
+
 def _large_blocks(folder: Path, source: DataSet, n_files: int = 4) -> DataSet:
     """The same intervals as written by pyBigWig, with data blocks of 32 KB."""
     sources = source.paths[:n_files]
@@ -268,7 +274,9 @@ def fasta_lines(letters: np.ndarray, line_bp: int) -> bytes:
     return lines + (rest + b"\n" if rest else b"")
 
 
-def write_fixed(path: str, items_bp: int, contigs: dict[str, int]) -> None:
+def write_fixed(
+    path: str, items_bp: int, contigs: dict[str, int], items_per_block: int = 1024
+) -> None:
     """A file of contiguous items, `items_bp` long on average (geometric)."""
     rng = np.random.default_rng([items_bp, *path.encode()[-12:]])
     intervals = {}
@@ -282,4 +290,4 @@ def write_fixed(path: str, items_bp: int, contigs: dict[str, int]) -> None:
         background = np.round(rng.uniform(0.4, 2.2, len(ends) // 24 + 1), 5).repeat(24)
         values = np.round(pile / background[: len(ends)], 5)
         intervals[name] = (starts, ends, values)
-    write_bigwig(path, contigs, intervals)
+    write_bigwig(path, contigs, intervals, WriterOptions(items_per_block=items_per_block))

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.assemble.regions import RegionFilter, stored_regions
-from bigwig_loader.assemble.signals import check_out, read_pieces, working_budget
+from bigwig_loader.assemble.signals import check_out, check_request, read_pieces, working_budget
 from bigwig_loader.backend.protocol import Backend, SignalCounts, SignalReader
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.bigwig_paths import find_bigwigs, match_scale, track_names, track_numbers
-from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.index_cache import MIN_CACHED_BLOCKS, load_track_index
 from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
@@ -121,7 +120,8 @@ class BigWigCollection:
 
     def _select_backend(self) -> Backend:
         # Memory that is kept between calls would come on top of a declared budget.
-        return select_backend(self._device, self._n_threads, self.memory_budget is None)
+        budget = self.memory_budget
+        return select_backend(self._device, self._n_threads, budget is None, budget)
 
     def __len__(self) -> int:
         return len(self.bigwig_paths)
@@ -207,8 +207,7 @@ class BigWigCollection:
             chosen = list(self._transforms)
             for name, transform in transforms.items():
                 chosen[track_numbers([name], self.track_names)[0]] = transform
-        other = BigWigCollection.__new__(BigWigCollection)
-        other.__setstate__({**self.__getstate__(), "_index": self._index})
+        other = self._like(_index=self._index)
         other._set_transforms(chosen)
         return other
 
@@ -229,10 +228,14 @@ class BigWigCollection:
         InvalidInputError
             If a contig could mean two of the names, or two contigs of a file mean the same one.
         """
-        other = BigWigCollection.__new__(BigWigCollection)
         wanted = tuple(dict.fromkeys(names))
         index = load_track_index(self.bigwig_paths, wanted)
-        other.__setstate__({**self.__getstate__(), "_contig_names": wanted, "_index": index})
+        return self._like(_contig_names=wanted, _index=index)
+
+    def _like(self, **changes: Any) -> BigWigCollection:
+        """A collection of the same files on the same backend, not opened yet."""
+        other = BigWigCollection.__new__(BigWigCollection)
+        other.__dict__.update({**self.__dict__, "_reader": None, **changes})
         return other
 
     def _set_transforms(self, transforms: list[TrackTransform]) -> None:
@@ -272,12 +275,13 @@ class BigWigCollection:
         tracks : sequence of int or str, optional
             Track numbers or names, in the order of the output; None for all.
         out : array, optional
-            Where to write, of the result's shape and dtype, with any strides.
+            Where to write, of the result's kind, shape and dtype, with any strides.
 
         Returns
         -------
         (B, L // window_size, T) array
-            NumPy on the CPU, CuPy on CUDA; `out` if given.
+            NumPy on the CPU, CuPy on CUDA, with bfloat16 as uint16 there (CuPy has no such type;
+            the bits are the same); `out` if given.
 
         Raises
         ------
@@ -292,7 +296,10 @@ class BigWigCollection:
         check_number("default_value", default_value)
         options = SignalOptions(window_size, statistic, dtype, uncovered=float(default_value))
         windows = named_windows(self.contigs, chromosomes, start, end)
-        return self.read(windows, tracks=tracks, options=options, out=out)
+        result = self.read(windows, tracks=tracks, options=options, out=out)
+        if out is None:
+            self.backend.hand_over(result)
+        return result
 
     def read(
         self,
@@ -301,6 +308,7 @@ class BigWigCollection:
         tracks: Sequence[int | str] | npt.NDArray[Any] | None = None,
         options: SignalOptions | None = None,
         out: Any = None,
+        wait: bool = True,
     ) -> Any:
         """Signal of windows: what `get_batch` does, with every option.
 
@@ -311,18 +319,13 @@ class BigWigCollection:
         tracks, out
             As for `get_batch`; the result is (B, N, T) or (B, T, N).
         options : SignalOptions, optional
+        wait : bool
+            False returns when the work is asked for: the values, and what is raised, come with
+            ``backend.pending().wait()`` in the same thread. On the CPU all is done at once.
         """
         options = options or SignalOptions()
         which = self._all_tracks if tracks is None else track_numbers(tracks, self.track_names)
-        if (windows.contig_index.view(np.uint32) >= len(self.contigs)).any():
-            raise InvalidInputError(
-                f"windows: expected contig_index in [0, {len(self.contigs)}); got "
-                f"{windows.contig_index.min()} to {windows.contig_index.max()}"
-            )
-        if options.track_swap is not None and len(options.track_swap) != len(which):
-            raise InvalidInputError(
-                f"track_swap: expected {len(which)} places; got {len(options.track_swap)}"
-            )
+        check_request(windows, options, len(self.contigs), len(which))
         shape = options.shape(len(windows), windows.length_bp, len(which))
         dtype = numpy_dtype(options.dtype)
         n_bytes = 0 if out is not None else math.prod(shape) * dtype.itemsize
@@ -330,11 +333,12 @@ class BigWigCollection:
         if out is None:
             out = self.backend.empty(shape, options.dtype)
         else:
-            check_out(out, shape, dtype)
+            check_out(out, shape, self.backend.empty((0,), options.dtype))
         reader = self.reader
         transforms = self._packed_transforms[which]
         is_small = windows.length_bp * len(which) <= MAX_UNPLANNED_BASES
-        if len(windows) == 1 and is_small and self.memory_budget is None:
+        at_once = wait or not self.backend.lookahead
+        if len(windows) == 1 and is_small and at_once and self.memory_budget is None:
             reader.read_window(windows, which, options, transforms, out)
             return out
         pieces = split_to_budget(
@@ -346,7 +350,7 @@ class BigWigCollection:
             lambda plan: reader.working_bytes(plan, options),
             keep_tracks=options.track_swap is not None,
         )
-        read_pieces(reader, pieces, options, transforms, out)
+        read_pieces(reader, pieces, options, transforms, out, wait)
         return out
 
     def intervals(

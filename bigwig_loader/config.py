@@ -8,6 +8,8 @@ variable                               what it sets
 ``BIGWIG_LOADER_REFERENCE_GENOME``     `reference_genome`: a FASTA file
 ``BIGWIG_LOADER_CACHE_DIR``            `cache_dir`: where indices are kept between runs
 ``BIGWIG_LOADER_VERIFY``               `verify`: when the checksums of data are compared
+``BIGWIG_LOADER_READ``                 `read`: how a CUDA device gets what is in files
+``BIGWIG_LOADER_INFLATE``              `inflate`: what inflates on a CUDA device
 =====================================  =====================================================
 
 Both ``from bigwig_loader import config`` and ``from bigwig_loader.config import config`` give
@@ -25,14 +27,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bigwig_loader.errors import InvalidInputError
 
 Verify = Literal["once", "always", "never"]
+Read = Literal["auto", "kvikio", "host"]
+Inflate = Literal["auto", "kernel", "nvcomp"]
+Choice = TypeVar("Choice", bound=str)
 
 PREFIX = "BIGWIG_LOADER_"
 VERIFY_CHOICES: tuple[Verify, ...] = ("once", "always", "never")
+READ_CHOICES: tuple[Read, ...] = ("auto", "kvikio", "host")
+INFLATE_CHOICES: tuple[Inflate, ...] = ("auto", "kernel", "nvcomp")
 
 
 class Config:
@@ -86,20 +93,36 @@ class Config:
         read. ``"never"``: such a block is taken to be whole and its items to be in order, also
         behind the point where reading stops.
         """
-        name = PREFIX + "VERIFY"
-        value = os.environ.get(name, "") or "once"
-        if value not in VERIFY_CHOICES:
-            expected = ", ".join(map(repr, VERIFY_CHOICES))
-            raise InvalidInputError(
-                f"environment variable {name}: expected one of {expected}; got {value!r}"
-            )
-        return value
+        return _choice("VERIFY", VERIFY_CHOICES, "once")
+
+    @property
+    def read(self) -> Read:
+        """How a CUDA device gets what is in files.
+
+        ``"host"``: threads read into page-locked memory, and one copy takes it to the device.
+        ``"kvikio"``: kvikio reads into device memory. ``"auto"``, the default: kvikio for large
+        reads where it has GPUDirect Storage, else the other.
+        """
+        return _choice("READ", READ_CHOICES, "auto")
+
+    @property
+    def inflate(self) -> Inflate:
+        """What inflates data blocks on a CUDA device.
+
+        ``"kernel"``: our own kernel, which stops at the last base wanted and is safe on any input.
+        ``"nvcomp"``: nvCOMP, which inflates blocks whole; for files from a source that is trusted.
+        ``"auto"``, the default: our own kernel.
+        """
+        return _choice("INFLATE", INFLATE_CHOICES, "auto")
 
     def __repr__(self) -> str:
         return "Config(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in SETTINGS) + ")"
 
 
-SETTINGS = ("example_data_dir", "bigwig_dir", "reference_genome", "cache_dir", "verify")
+SETTINGS = (
+    *("example_data_dir", "bigwig_dir", "reference_genome", "cache_dir"),
+    *("verify", "read", "inflate"),
+)
 
 config = Config()
 
@@ -112,6 +135,18 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *SETTINGS})
+
+
+def _choice(name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+    """The value of a variable that has to be one of `choices`."""
+    value = os.environ.get(PREFIX + name) or default
+    for choice in choices:
+        if value == choice:
+            return choice
+    expected = ", ".join(map(repr, choices))
+    raise InvalidInputError(
+        f"environment variable {PREFIX + name}: expected one of {expected}; got {value!r}"
+    )
 
 
 def _path(name: str) -> Path | None:

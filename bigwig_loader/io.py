@@ -21,6 +21,7 @@ from bigwig_loader.peak_loader import PeakExamples, PeakLoader, PeakSampler
 from bigwig_loader.peak_sampler import PeakNegativeSampler
 from bigwig_loader.pytorch import find_shard, is_distributed, shared_seed
 from bigwig_loader.sampling.loci import LociSource
+from bigwig_loader.torch_arrays import torch_device
 from bigwig_loader.types import check_positive
 
 __all__ = [
@@ -71,11 +72,12 @@ def PeakGenerator(
     peaks, negatives, sequences, signals, ..., control_groups
         As of `bigwig_loader.dataset.peaks.PeakDataset`.
     pin_memory : bool
-        Deliver batches in page-locked memory, where there is CUDA.
+        Deliver batches in page-locked memory, where there is CUDA. Those that are made on the GPU
+        are there already.
     num_workers : int
         0 and 1: batches are made ahead in a background thread of this process, with `n_threads`
         that read. 2 and more: in as many processes. The batches are the same, and processes are
-        rarely faster, since each batch has to be copied out of them.
+        rarely faster, since each batch has to be copied out of them; batches on a GPU cannot be.
     return_coordinates : bool
         End every batch with a dictionary of where its examples come from: ``chrom`` (list of str),
         ``start`` and ``end`` of the sequence's window, ``reverse``, ``jitter``, ``source`` (number
@@ -87,7 +89,8 @@ def PeakGenerator(
         negative_min_counts, negative_max_counts, negative_cap, count_group, exclusion_bp,
         maximum_unknown_bases_fraction, negatives_per, negative_replacement, negative_jitter,
         peak_weights, count_target, in_memory, cache_bytes, n_threads, device, prefetch,
-        drop_last, uneven.
+        drop_last, uneven. With `device` of "auto" and "cuda", batches are on PyTorch's current
+        GPU; "auto" is the CPU where there is none that can be used.
 
     Returns
     -------
@@ -100,9 +103,10 @@ def PeakGenerator(
 
     Raises
     ------
-    InvalidInputError, NotFoundError, LoaderError
-        As of `PeakDataset`.
+    InvalidInputError, NotFoundError, LoaderError, BackendUnavailableError
+        As of `PeakDataset`; also for worker processes where batches are made on a GPU.
     """
+    options["device"] = torch_device(options.get("device", "auto"))
     shard = find_shard(rank, world_size)
     if random_state is None and shard.world_size > 1:
         if not is_distributed():
@@ -204,6 +208,7 @@ def extract_loci(
     return_reasons : bool
         Also return the reason table, a DataFrame with a row for every locus.
     device : str
+        Where windows are read and counted. The tensors are in host memory in any case.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from bigwig_loader.assemble.batch import ARRAY_FIELDS, Batch
+from bigwig_loader.assemble.device_arrays import CUDA, host_array, is_bfloat16, is_device_array
 from bigwig_loader.dataset.loader import Prefetcher
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.sampling.ranks import Shard
@@ -49,7 +50,8 @@ def to_jax(data: Any, device: jax.Device | Sharding | None = None) -> Any:
     Parameters
     ----------
     data : NumPy array, array with DLPack, Batch, or a tuple, list or dict of these
-        bfloat16 (that of `ml_dtypes`), uint8, int8 and bool keep their types.
+        bfloat16 (that of `ml_dtypes`), uint8, int8 and bool keep their types. CuPy arrays of
+        uint16 are taken for bfloat16, which CuPy lacks.
     device : jax.Device or jax.sharding.Sharding, optional
         Where to. None for JAX's default device. With a `NamedSharding`, the first entry of its
         spec is for the examples; arrays with fewer axes than the spec has use its beginning, and
@@ -72,6 +74,9 @@ def to_jax(data: Any, device: jax.Device | Sharding | None = None) -> Any:
     On the CPU, an array that starts at a multiple of 64 bytes is not copied: JAX then keeps its
     memory alive, and it must not be written to any more. Without ``jax_enable_x64``, JAX has no
     64-bit types: int64 becomes int32 where every value fits, and float64 becomes float32.
+
+    CuPy arrays are copied on their GPU, which takes a fraction of a millisecond: JAX does not say
+    when it is done with memory of others. Where JAX has no GPU, they come by way of host memory.
     """
     if isinstance(data, Batch):
         fields = data.map_arrays(lambda array: array)
@@ -88,6 +93,8 @@ def _convert(data: Any, device: Any, whole: bool, name: str) -> Any:
         return [_convert(x, device, whole, name) for x in data]
     if isinstance(data, dict):
         return {key: _convert(x, device, whole, str(key)) for key, x in data.items()}
+    if is_device_array(data):
+        data = _from_device(_checked(data, name))
     if isinstance(data, np.ndarray):
         # ml_dtypes are of kind V.
         is_numeric = data.dtype.kind in "biufc" or data.dtype.name == "bfloat16"
@@ -97,6 +104,18 @@ def _convert(data: Any, device: Any, whole: bool, name: str) -> Any:
             data = jax.numpy.from_dlpack(_checked(data, name))
         return data if device is None else _place(data, device, whole, name)
     return data
+
+
+def _from_device(array: Any) -> Any:
+    """A copy of an array of CuPy: of JAX on the same GPU, else of NumPy."""
+    if array.__dlpack_device__()[0] == CUDA and jax.default_backend() != "gpu":
+        return host_array(array)
+    bits = array.view(np.int16) if is_bfloat16(array) else array
+    # `from_dlpack` has a parameter `copy`, which does not always make one.
+    copied: Any = jax.numpy.array(jax.numpy.from_dlpack(bits), copy=True)
+    if bits is not array:
+        copied = jax.lax.bitcast_convert_type(copied, jax.numpy.bfloat16)
+    return copied.block_until_ready()
 
 
 def _checked(array: Any, name: str) -> Any:
@@ -151,8 +170,8 @@ class JaxDataset:
     Parameters
     ----------
     dataset : data set, or function
-        Any data set of this library, best one that makes NumPy arrays (`BigWigDataset`, not
-        `PytorchBigWigDataset`). A function is called as ``dataset(rank=jax.process_index(),
+        Any data set of this library, best one that makes NumPy or CuPy arrays (`BigWigDataset`,
+        not `PytorchBigWigDataset`). A function is called as ``dataset(rank=jax.process_index(),
         world_size=jax.process_count())`` and returns one.
     sharding : jax.Device or jax.sharding.Sharding, optional
         Where batches go; see `to_jax`. With several processes, a sharding over all their devices

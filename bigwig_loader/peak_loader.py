@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, get_worker_info
 
 from bigwig_loader.assemble.batch import Batch
 from bigwig_loader.dataset.peaks import PeakDataset
 from bigwig_loader.dataset.state import Progress
 from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
-from bigwig_loader.pytorch import to_tensor
 from bigwig_loader.sampling.rng import check_epoch
+from bigwig_loader.torch_arrays import consumer_stream, pinned, to_tensor
+from bigwig_loader.torch_workers import check_no_worker
 from bigwig_loader.types import check_not_negative
 
 Index = int | tuple[int, int]
@@ -119,7 +120,7 @@ class PeakExamples(EpochIndexed):
 
     def __getitem__(self, index: Index) -> Any:
         epoch, number = self.split(index, len(self))
-        return ExampleList(self.as_tuple(self.dataset.read_batch(epoch, [number])))[0]
+        return self._read(epoch, [number])[0]
 
     def __getitems__(self, indices: Sequence[Index]) -> ExampleList:
         """Several examples, all of one epoch, read at once."""
@@ -130,14 +131,25 @@ class PeakExamples(EpochIndexed):
                 f"batch of examples: expected indices of one epoch; got epochs {sorted(epochs)}"
             )
         numbers = [number for _, number in where]
-        return ExampleList(self.as_tuple(self.dataset.read_batch(epochs.pop(), numbers)))
+        return self._read(epochs.pop(), numbers)
+
+    def _read(self, epoch: int, numbers: list[int]) -> ExampleList:
+        if get_worker_info() is not None:
+            check_no_worker(self.dataset)
+        return ExampleList(self.as_tuple(self.dataset.read_batch(epoch, numbers)))
 
     def as_tuple(self, batch: Batch) -> tuple[Any, ...]:
-        """A batch as tensors, in the order that training loops take them apart."""
+        """A batch as tensors, in the order that training loops take them apart.
+
+        All are on the device that makes the batches, but for coordinates.
+        """
         parts = [batch.sequences, batch.controls, batch.values, batch.counts]
         tensors = [to_tensor(part) for part in parts if part is not None]
+        stream = consumer_stream(tensors)
+        if stream is not None:
+            self.dataset.hand_over(batch, stream)
         if batch.values is not None:
-            tensors.append(to_tensor(batch.labels))
+            tensors.append(to_tensor(batch.labels).to(tensors[0].device))
         if self.return_coordinates:
             tensors.append(_coordinates(batch))
         return tuple(tensors)
@@ -250,8 +262,13 @@ class PeakLoader(DataLoader[Any]):
     dataset : PeakDataset
     num_workers : int
     pin_memory : bool
-        Without effect where there is no CUDA.
+        Without effect where there is no CUDA, and on tensors that are on a GPU already.
     return_coordinates : bool
+
+    Raises
+    ------
+    BackendUnavailableError
+        For worker processes where batches are made on a GPU.
 
     Attributes
     ----------
@@ -265,6 +282,8 @@ class PeakLoader(DataLoader[Any]):
         # One worker makes batches beside the training loop, and that is what the thread does,
         # without copying them out of another process.
         n_processes = num_workers if num_workers > 1 else 0
+        if n_processes:
+            check_no_worker(dataset)
         sampler = PeakSampler(dataset)
         sampler.counted_by_loader = True
         super().__init__(
@@ -339,4 +358,4 @@ class PeakLoader(DataLoader[Any]):
 def _pin(part: Any) -> Any:
     if isinstance(part, dict):
         return {name: _pin(value) for name, value in part.items()}
-    return part.pin_memory() if torch.is_tensor(part) else part
+    return pinned(part)

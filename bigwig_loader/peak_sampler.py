@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from bigwig_loader.assemble.device_arrays import host_array, is_device_array
 from bigwig_loader.dataset.peak_memory import LocusArrays, PeakArrays
 from bigwig_loader.dataset.peak_options import PeakRng
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.peak_loader import EpochIndexed, Index
-from bigwig_loader.pytorch import to_tensor
 from bigwig_loader.sampling.cherimoya import CherimoyaPlan
 from bigwig_loader.sampling.peaks import NegativeOptions, PeakPlan, PhiloxPlan
 from bigwig_loader.sampling.rng import new_seed
+from bigwig_loader.torch_arrays import to_tensor
 from bigwig_loader.types import check_choice
 
 
 class PeakNegativeSampler(EpochIndexed):
-    """Peaks and negatives in memory: tensors in, examples out.
+    """Peaks and negatives in host memory: tensors in, examples out.
 
     ``sampler[i]`` is ``(X, [X_ctl,] y, label)`` of example i of the epoch of `set_epoch`, and
     depends on (random_state, epoch, i) only, in whatever order examples are asked for;
@@ -144,6 +145,8 @@ class PeakNegativeSampler(EpochIndexed):
 def _numpy(array: Any) -> Any:
     if array is None:
         return None
+    if is_device_array(array):
+        return host_array(array)
     return array.numpy(force=True) if torch.is_tensor(array) else np.asarray(array)
 
 

@@ -19,10 +19,11 @@ from bigwig_loader.dataset.state import DrawnSeed, Progress
 from bigwig_loader.dataset.stats import LoaderStats
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.peak_loader import EpochIndexed
-from bigwig_loader.pytorch import is_distributed, shared_seed, to_tensor
+from bigwig_loader.pytorch import is_distributed, shared_seed
 from bigwig_loader.ragged import Ragged
 from bigwig_loader.sampling.ranks import Shard
 from bigwig_loader.sampling.rng import check_seed, new_seed
+from bigwig_loader.torch_arrays import to_tensor
 from bigwig_loader.types import check_not_negative
 
 # The options of a DataLoader that say how its worker processes are run.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
@@ -22,6 +21,8 @@ from bigwig_loader.plan.targets import Target
 from bigwig_loader.sampling.ranks import Shard, Uneven
 from bigwig_loader.sampling.rng import new_seed
 from bigwig_loader.sampling.sampler import Sampler
+from bigwig_loader.torch_arrays import consumer_stream, pinned, to_tensor, torch_device
+from bigwig_loader.torch_workers import WorkerPasses, check_no_worker
 from bigwig_loader.types import DtypeName, PathLike
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from bigwig_loader.collection import BigWigCollection
     from bigwig_loader.formats.genome import Genome
-
-MAX_WORKERS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +45,11 @@ class TorchBatch(Batch):
         return TorchBatch(**self.map_arrays(move))
 
     def pin_memory(self) -> TorchBatch:
-        """The batch in page-locked host memory; what ``DataLoader(pin_memory=True)`` calls."""
+        """The batch in page-locked host memory; what ``DataLoader(pin_memory=True)`` calls.
 
-        def pin(x: Any) -> Any:
-            return x.pin_memory() if torch.is_tensor(x) else x
-
-        return TorchBatch(**self.map_arrays(pin))
+        Tensors that are on a GPU stay there.
+        """
+        return TorchBatch(**self.map_arrays(pinned))
 
 
 class PytorchBigWigDataset(IterableDataset[Any]):
@@ -74,12 +72,18 @@ class PytorchBigWigDataset(IterableDataset[Any]):
     Attributes
     ----------
     dataset : BigWigDataset
-        What makes the batches, as NumPy arrays.
+        What makes the batches, as NumPy or CuPy arrays.
 
     Notes
     -----
     Tensors share the memory of the arrays they are made from; bfloat16 is `torch.bfloat16`. With
     `return_batch_objects`, batches are `TorchBatch` objects, which have ``to(device)``.
+
+    With `device` of ``"auto"`` and ``"cuda"``, sequences and values are made on PyTorch's current
+    GPU (`torch.cuda.set_device`), each rank's own; ``"auto"`` is the CPU where none can be used.
+    Memory of dropped tensors is used again after what the stream that was current in the loop had
+    been given by then; who uses them on another stream calls ``dataset.dataset.hand_over``. A
+    loader of them has ``num_workers=0`` and no ``pin_memory``: they are on the GPU already.
 
     In worker processes an epoch begins at its beginning: each pass over the loader is the next
     epoch, also after a loop that was left early. The main process cannot see how many batches a
@@ -164,7 +168,7 @@ class PytorchBigWigDataset(IterableDataset[Any]):
             custom_track_sampler=custom_track_sampler,
             return_batch_objects=True,
             dtype=dtype,
-            device=device,
+            device=torch_device(device),
             seed=seed,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -182,7 +186,7 @@ class PytorchBigWigDataset(IterableDataset[Any]):
             samples=samples,
         )
         self._as_objects = return_batch_objects
-        self._passes = _WorkerPasses()
+        self._passes = WorkerPasses()
         # In a worker process: epoch and number of its next batch, and those of a loaded state.
         self._place: tuple[int, int] | None = None
         self._loaded: tuple[int, int] | None = None
@@ -202,6 +206,7 @@ class PytorchBigWigDataset(IterableDataset[Any]):
         worker = get_worker_info()
         if worker is None:
             return self._deliver_here()
+        check_no_worker(self.dataset)
         epoch, batch = self._passes.begin(worker.id, worker.num_workers)
         self._place = self._loaded or (epoch, batch + worker.id)
         self._loaded = None
@@ -287,6 +292,9 @@ class PytorchBigWigDataset(IterableDataset[Any]):
 
     def _convert(self, batch: Batch) -> Any:
         tensors = TorchBatch(**batch.map_arrays(to_tensor))
+        stream = consumer_stream((tensors.values, tensors.sequences))
+        if stream is not None:
+            self.dataset.hand_over(batch, stream)
         return tensors if self._as_objects else as_tuple(tensors)
 
 
@@ -314,85 +322,3 @@ def shared_seed() -> DrawnSeed:
     drawn = [new_seed()]
     torch.distributed.broadcast_object_list(drawn, src=0)
     return DrawnSeed(drawn[0])
-
-
-class _WorkerPasses:
-    """Which epoch a worker process is to make, in memory shared by all processes.
-
-    A `DataLoader` does not tell a data set that a new epoch begins: workers live for one pass, each
-    with a fresh copy of the data set, or for all passes, out of reach. So every worker counts its
-    own passes, in a place that only workers of its number write: pass k makes epoch start + k.
-    """
-
-    def __init__(self) -> None:
-        self._start = torch.zeros(2, dtype=torch.int64)
-        # A row of W counters for each number of workers W.
-        self._begun = torch.zeros(MAX_WORKERS * (MAX_WORKERS + 1) // 2, dtype=torch.int64)
-        self._share()
-
-    def _share(self) -> None:
-        for counters in (self._start, self._begun):
-            counters.share_memory_()  # type: ignore[no-untyped-call]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        # Tensors arrive shared in a spawned worker, but plain in an ordinary copy.
-        self._share()
-
-    def start_at(self, epoch: int, batch: int) -> None:
-        """Where the next pass begins."""
-        self._start[0], self._start[1] = epoch, batch
-        self._begun.zero_()
-
-    def n_begun(self) -> int:
-        """Passes begun since `start_at`."""
-        return int(self._begun.max())
-
-    def epoch_begun(self) -> int:
-        """The epoch of the pass that was begun last."""
-        return int(self._start[0]) + self.n_begun() - 1
-
-    def begin(self, worker: int, n_workers: int) -> tuple[int, int]:
-        """Epoch and first batch of a worker's next pass."""
-        mine = _first_counter(n_workers) + worker
-        n_before = int(self._begun[mine])
-        self._begun[mine] += 1
-        epoch, batch = self._start.tolist()
-        return epoch + n_before, batch if n_before == 0 else 0
-
-    def resume(self, epoch: int, worker: int, n_workers: int) -> None:
-        """Make a worker's next pass that of an epoch; all workers have to say the same."""
-        self._start[0], self._start[1] = epoch, 0
-        row = _first_counter(n_workers)
-        self._begun[:row] = 0
-        self._begun[row + n_workers :] = 0
-        self._begun[row + worker] = 0
-
-
-def _first_counter(n_workers: int) -> int:
-    """Where the row of counters for a number of workers begins."""
-    if n_workers > MAX_WORKERS:
-        raise InvalidInputError(
-            f"num_workers: expected at most {MAX_WORKERS}; got {n_workers}. One process reads "
-            "with n_threads threads"
-        )
-    return n_workers * (n_workers - 1) // 2
-
-
-def to_tensor(array: Any) -> Any:
-    """A tensor that shares the array's memory.
-
-    Parameters
-    ----------
-    array : numpy.ndarray, or any array with DLPack
-        bfloat16 (that of `ml_dtypes`) becomes `torch.bfloat16`. What is neither (a list of str, a
-        tensor, an array of str) is returned as it is.
-    """
-    if not isinstance(array, np.ndarray):
-        if hasattr(array, "__dlpack__") and not torch.is_tensor(array):
-            return torch.utils.dlpack.from_dlpack(array)
-        return array
-    if array.dtype.name == "bfloat16":
-        # torch cannot take this dtype of NumPy's, but the same bits as integers.
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array) if array.dtype.kind in "biufc" else array

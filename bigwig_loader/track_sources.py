@@ -16,7 +16,7 @@ from bigwig_loader.assemble.interval_lists import (
     check_spans,
     within_spans,
 )
-from bigwig_loader.backend.cpu.intervals import flatten_intervals
+from bigwig_loader.backend.intervals import flatten_intervals
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError
 from bigwig_loader.formats.bigwig import read_bigwig_index

@@ -1,31 +1,20 @@
-// Unaligned loads and stores, and the bit reader of the inflate decoder.
+// Unaligned loads and stores, and the bit reader of the host's inflate decoder.
 //
 // Deflate packs its codes from the low bit of each byte upwards, so a 64-bit buffer that takes
 // bytes in at the top and gives bits out at the bottom holds them in reading order on a
-// little-endian machine (every host and device that this library builds for).
+// little-endian machine (every host that this library builds for).
 #pragma once
 
-#include "common.cuh"
+#include "bits.cuh"
 
-#if !defined(__CUDACC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the bit reader needs a little-endian machine"
 #endif
 
-// In inner loops a missed inlining costs more than any of the code that is inlined.
-#if defined(__CUDACC__)
-#define BWL_HD_INLINE __host__ __device__ __forceinline__
-#else
-#define BWL_HD_INLINE inline __attribute__((always_inline))
-#endif
-
-#if defined(__CUDACC__)
-#define BWL_LIKELY(x) (x)
-#else
 #define BWL_LIKELY(x) __builtin_expect(!!(x), 1)
-#endif
 
 // Where the compiler's choice of instructions has to be overruled.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__CUDACC__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #define BWL_X86_ASM 1
 #else
 #define BWL_X86_ASM 0
@@ -35,47 +24,13 @@ namespace bwl {
 
 // Eight bytes at any address, as a little-endian number.
 BWL_HD_INLINE uint64_t load_u64(const uint8_t* p) {
-#if defined(__CUDA_ARCH__)  // the device traps on unaligned words
-  uint64_t word = 0;
-  for (int i = 7; i >= 0; --i) word = (word << 8) | p[i];
-  return word;
-#else
   uint64_t word;
   __builtin_memcpy(&word, p, sizeof word);
   return word;
-#endif
 }
 
 BWL_HD_INLINE void store_u64(uint8_t* p, uint64_t word) {
-#if defined(__CUDA_ARCH__)
-  for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(word >> (8 * i));
-#else
   __builtin_memcpy(p, &word, sizeof word);
-#endif
-}
-
-#if !defined(__CUDA_ARCH__)
-struct ReversedBytes {
-  uint8_t value[256];
-  constexpr ReversedBytes() : value() {
-    for (int i = 0; i < 256; ++i) {
-      for (int bit = 0; bit < 8; ++bit) {
-        value[i] = static_cast<uint8_t>(value[i] | (((i >> bit) & 1) << (7 - bit)));
-      }
-    }
-  }
-};
-inline constexpr ReversedBytes kReversedBytes{};
-#endif
-
-// The low 16 bits in reverse order.
-BWL_HD_INLINE uint32_t reverse_16(uint32_t x) {
-#if defined(__CUDA_ARCH__)
-  return __brev(x) >> 16;
-#else
-  return (static_cast<uint32_t>(kReversedBytes.value[x & 0xffu]) << 8) |
-         kReversedBytes.value[(x >> 8) & 0xffu];
-#endif
 }
 
 // The lowest `n` bits of `bits`, n < 64 (only the low six bits of `n` count, or with kBmi2 the low

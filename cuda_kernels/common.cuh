@@ -44,6 +44,7 @@ enum Status : int32_t {
   kBadChromId = 10,        // section of another contig (detail: expected, got)
   kOutOfMemory = 11,
   kPastEnd = 12,           // the byte range lies past the end of the file (detail: end, file)
+  kNeedsWhole = 13,        // left early, but not in order: to be read again, whole; never reported
 };
 
 }  // namespace bwl

@@ -1,80 +1,114 @@
-// Kernels of haplotype.cuh: one block per row, which is one haplotype of one window.
+// Kernels of haplotype.cuh: a block for each share of a row, which is one haplotype of one window.
 //
 // The first thread walks over the variants and lays the next segments down in shared memory; then
-// all threads write the bases of these segments, neighbours next to each other. A row of 2,048 bp
-// has a handful of segments, so the walk is short beside the writes.
+// all threads write bases, neighbours next to each other, whatever segments they are of. The walk is
+// short beside the writes, which are as many bytes as those of plain sequence.
 #include "haplotype_batch.cuh"
 #include "sequence.cuh"
 
 namespace {
 
-constexpr int kSegments = 128;  // laid down at a time
+constexpr int32_t kLeftPad = -1, kRightPad = 2147483647;
+
+// Rows stand at row_offset (B * P + 1,) in bases, or, where that is null, are all of length_bp.
+struct Output {
+  const int64_t* row_offset;
+  int32_t planes;         // letters first
+  void* bases;
+  const int32_t* records; // (V,) what variant_out has for a variant
+  int32_t* variant_out;   // null: not wanted
+  int32_t* position_out;
+  int32_t* status;        // becomes 1 where an entry of a list is no variant
+};
+
+template <typename Element, int K>
+struct alignas(K * sizeof(Element)) Letters {
+  Element letter[K];
+};
+
+// What base `i` of a row is: its code, and where it comes from.
+struct Place {
+  uint32_t code;
+  int64_t position;
+  int32_t variant;
+};
+
+__device__ __forceinline__ Place place_of(const BwlHaplotypes& of, const bwl::Segment& segment,
+                                          int64_t i, const uint8_t* packed, int64_t contig_bp) {
+  if (segment.variant < 0) {
+    const int64_t position = segment.position + i;
+    return {bwl::packed_base(packed, contig_bp, position), position, -1};
+  }
+  return {of.alt[of.alt_offset[segment.variant] + segment.skipped + i], segment.position,
+          segment.variant};
+}
+
+__device__ __forceinline__ void annotate(const Output& out, const Place& place, int64_t contig_bp,
+                                         int64_t to) {
+  out.variant_out[to] = place.variant < 0 ? -1 : out.records[place.variant];
+  const bool is_inside = place.variant >= 0 || (place.position >= 0 && place.position < contig_bp);
+  const int32_t pad = place.position < 0 ? kLeftPad : kRightPad;
+  out.position_out[to] = is_inside ? static_cast<int32_t>(place.position) : pad;
+}
 
 template <typename Element, int K>
 __device__ __forceinline__ void encode(const BwlHaplotypes& of, const BwlHaplotypeWindows& windows,
                                        const uint8_t* const* packed, const int64_t* contig_bp,
-                                       const int64_t* row_offset, const Element* tables,
-                                       int32_t planes, Element* out) {
-  const int64_t n_rows = windows.n_windows * of.ploidy;
-  __shared__ bwl::Segment segments[kSegments];
-  __shared__ int n_segments;
-  for (int64_t row = blockIdx.x; row < n_rows; row += gridDim.x) {
+                                       const Element* tables, const Output& out) {
+  using Row = Letters<Element, K>;
+  __shared__ bwl::LaidDown laid;
+  Element* bases = static_cast<Element*>(out.bases);
+  const bool whole = out.planes == 0 && reinterpret_cast<uint64_t>(bases) % sizeof(Row) == 0;
+  for (int64_t row = blockIdx.x; row < windows.n_windows * of.ploidy; row += gridDim.x) {
     const int64_t window = row / of.ploidy;
     const int32_t contig = windows.contig_index[window];
     const bool flip = windows.reverse != nullptr && windows.reverse[window] != 0;
     const Element* table = tables + (flip ? bwl::kCodes * K : 0);
-    const int64_t first = row_offset != nullptr ? row_offset[row] : row * windows.length_bp;
-    const int64_t length = row_offset != nullptr ? row_offset[row + 1] - first : windows.length_bp;
+    const int64_t first = out.row_offset ? out.row_offset[row] : row * windows.length_bp;
+    const int64_t length = out.row_offset ? out.row_offset[row + 1] - first : windows.length_bp;
+    const bwl::Share share(length, blockIdx.y, gridDim.y);
     bwl::HaplotypeWalk walk = bwl::walk_of(of, windows, window, row % of.ploidy);
-    int64_t at = 0;
-    do {
-      __syncthreads();
+    for (int64_t at = 0, next = 0;; at = next) {
+      __syncthreads();  // all are done with the segments before
       if (threadIdx.x == 0) {
-        int n = 0;
-        while (n < kSegments && walk.next(&segments[n])) ++n;
-        n_segments = n;
+        bwl::lay_down(&walk, at, &laid);
+        if (walk.bad()) *out.status = 1;
       }
       __syncthreads();
-      for (int k = 0; k < n_segments; ++k) {
-        const bwl::Segment segment = segments[k];
-        for (int64_t i = threadIdx.x; i < segment.length; i += blockDim.x) {
-          const uint32_t code =
-              segment.variant < 0
-                  ? bwl::packed_base(packed[contig], contig_bp[contig], segment.position + i)
-                  : of.alt[of.alt_offset[segment.variant] + segment.skipped + i];
-          const int64_t base = flip ? length - 1 - at - i : at + i;
-          for (int32_t c = 0; c < K; ++c) {
-            const int64_t to = planes != 0 ? first * K + c * length + base : (first + base) * K + c;
-            out[to] = table[code * K + c];
-          }
+      next = laid.n > 0 ? laid.end[laid.n - 1] : at;
+      const int64_t from = at > share.low ? at : share.low;
+      const int64_t to = next < share.high ? next : share.high;
+      for (int64_t i = from + threadIdx.x, k = 0; i < to; i += blockDim.x) {
+        while (i >= laid.end[k]) ++k;
+        const bwl::Segment& segment = laid.segment[k];
+        const Place place = place_of(of, segment, i - (laid.end[k] - segment.length),
+                                     packed[contig], contig_bp[contig]);
+        const int64_t base = flip ? length - 1 - i : i;
+        const Element* letters = table + place.code * K;
+        if (whole) {
+          reinterpret_cast<Row*>(bases)[first + base] = *reinterpret_cast<const Row*>(letters);
+        } else {
+          Element* place_in = bases + first * K + (out.planes != 0 ? base : base * K);
+          for (int c = 0; c < K; ++c) place_in[out.planes != 0 ? c * length : c] = letters[c];
         }
-        at += segment.length;
+        if (out.variant_out != nullptr) annotate(out, place, contig_bp[contig], first + base);
       }
-    } while (n_segments == kSegments);
+      if (laid.last || next >= share.high) break;
+    }
   }
 }
 
 }  // namespace
 
-// Natural length of each row, or with `ends` the reference base after its last one. One thread each.
-extern "C" __global__ void bwl_measure_haplotypes(const BwlHaplotypes* of,
-                                                  const BwlHaplotypeWindows* windows,
-                                                  int32_t ends, int64_t* measured) {
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (row >= windows->n_windows * of->ploidy) return;
-  const int64_t window = row / of->ploidy;
-  const bwl::HaplotypeWalk walk = bwl::walk_of(*of, *windows, window, row % of->ploidy);
-  measured[row] = ends != 0 ? bwl::haplotype_end(walk, windows->start[window])
-                            : bwl::haplotype_length(walk);
-}
-
+// `tables` (2, 16, K): what each code becomes, forward and in reverse complement. grid.y shares.
 #define BWL_HAPLOTYPE_KERNEL(name, Element, K)                                                    \
   extern "C" __global__ void name(const BwlHaplotypes* of, const BwlHaplotypeWindows* windows,    \
                                   const uint8_t* const* packed, const int64_t* contig_bp,         \
                                   const int64_t* row_offset, const void* tables, int32_t planes,  \
-                                  void* out) {                                                    \
-    encode<Element, K>(*of, *windows, packed, contig_bp, row_offset,                              \
-                       static_cast<const Element*>(tables), planes, static_cast<Element*>(out));  \
+                                  void* out, const int32_t* records, int32_t* variant_out,        \
+                                  int32_t* position_out, int32_t* status) {                       \
+    encode<Element, K>(*of, *windows, packed, contig_bp, static_cast<const Element*>(tables),     \
+                       {row_offset, planes, out, records, variant_out, position_out, status});    \
   }
 
 BWL_HAPLOTYPE_KERNEL(bwl_haplotype_one_hot_4, uint32_t, 4)

@@ -60,4 +60,36 @@ BWL_HD HaplotypeWalk walk_of(const BwlHaplotypes& given, const BwlHaplotypeWindo
                        given.longest_bp);
 }
 
+// Segments of a row laid down next to each other, so that many threads can share its bases.
+constexpr int32_t kLaidDown = 128;
+
+struct LaidDown {
+  Segment segment[kLaidDown];
+  int64_t end[kLaidDown];  // base of the row after each segment
+  int32_t n;
+  bool last;               // no more segments follow
+};
+
+// One of `n` shares of the bases of a row.
+struct Share {
+  int64_t low, high;
+
+  BWL_HD Share(int64_t length, int64_t number, int64_t n) {
+    const int64_t each = (length + n - 1) / n;
+    low = number * each;
+    high = low + each < length ? low + each : length;
+  }
+};
+
+// Lays down the next segments of a walk whose next base is `at` of its row; none may be left.
+BWL_HD void lay_down(HaplotypeWalk* walk, int64_t at, LaidDown* laid) {
+  int32_t n = 0;
+  while (n < kLaidDown && walk->next(&laid->segment[n])) {
+    at += laid->segment[n].length;
+    laid->end[n++] = at;
+  }
+  laid->n = n;
+  laid->last = n < kLaidDown;
+}
+
 }  // namespace bwl

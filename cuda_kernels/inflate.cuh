@@ -1,4 +1,5 @@
-// Inflate (RFC 1951) that can stop early and go on later.
+// Inflate (RFC 1951) on the host, that can stop early and go on later. On the device:
+// inflate_lanes.cuh.
 //
 // A window of training data needs on average half of a data block. So the decoder is a state, asked
 // for output up to a target as often as needed:
@@ -14,7 +15,6 @@
 #pragma once
 
 #include "inflate_tables.cuh"
-#include "zlib_wrapper.cuh"
 
 namespace bwl {
 
@@ -208,24 +208,15 @@ BWL_HD Status begin_block(InflateState& s, InflateTables<kLitBits, kDistBits>& t
   }
   s.phase = InflatePhase::kCodes;
   s.fixed_codes = type == 1;
-  if (s.fixed_codes) {
-#if defined(__CUDA_ARCH__)
-    build_fixed_tables(t);
-#endif
-    return kOk;
-  }
+  if (s.fixed_codes) return kOk;
   return type == 2 ? read_dynamic_tables(s.in, t) : kBadDeflate;
 }
 
-// The tables of the current block: on the host all streams share those of the fixed codes.
+// The tables of the current block: all streams share those of the fixed codes.
 template <int kLitBits, int kDistBits>
 BWL_HD_INLINE const InflateTables<kLitBits, kDistBits>& block_tables(
     const InflateState& s, const InflateTables<kLitBits, kDistBits>& t) {
-#if !defined(__CUDA_ARCH__)
-  if (s.fixed_codes) return shared_fixed_tables<kLitBits, kDistBits>();
-#endif
-  (void)s;
-  return t;
+  return s.fixed_codes ? shared_fixed_tables<kLitBits, kDistBits>() : t;
 }
 
 // Copies a stored block up to `target`. Checks one limit at a time, so that the reason is right.

@@ -13,17 +13,9 @@
 #pragma once
 
 #include "bit_reader.cuh"
+#include "deflate.cuh"
 
 namespace bwl {
-
-constexpr uint32_t kMaxCodeBits = 15;
-constexpr uint32_t kLitSymbols = 288;   // 286 and 287 have codes but no meaning
-constexpr uint32_t kDistSymbols = 32;   // so have 30 and 31
-constexpr uint32_t kMaxLitLengths = 286;
-constexpr uint32_t kMaxDistLengths = 30;
-constexpr uint32_t kPrecodeSymbols = 19;
-constexpr uint32_t kPrecodeBits = 7;
-constexpr uint32_t kEndOfBlock = 256;
 
 constexpr uint32_t kEntryException = 1u << 6;
 constexpr uint32_t kEntryEndOfBlock = 1u << 14;
@@ -71,7 +63,6 @@ BWL_HD_INLINE constexpr uint32_t make_symbol_entry(uint32_t symbol) {
   return symbol == 17u ? (3u << 16) | 3u : (11u << 16) | 7u;
 }
 
-#if !defined(__CUDA_ARCH__)
 template <Alphabet kAlphabet>
 struct SymbolEntries {
   uint32_t value[kLitSymbols];
@@ -84,16 +75,10 @@ struct SymbolEntries {
 };
 template <Alphabet kAlphabet>
 inline constexpr SymbolEntries<kAlphabet> kSymbolEntries{};
-#endif
 
-// A lookup on the host; arithmetic on the device, where a divergent table lookup costs more.
 template <Alphabet kAlphabet>
 BWL_HD_INLINE uint32_t symbol_entry(uint32_t symbol) {
-#if defined(__CUDA_ARCH__)
-  return make_symbol_entry<kAlphabet>(symbol);
-#else
   return kSymbolEntries<kAlphabet>.value[symbol];
-#endif
 }
 
 }  // namespace bwl

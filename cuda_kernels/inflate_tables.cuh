@@ -48,10 +48,6 @@ struct InflateTables {
   uint8_t lengths[kMaxLitLengths + kMaxDistLengths + 18];  // + what a 16-byte store may overrun
 };
 
-// Verdict on a set of code lengths. Incomplete codes are invalid (as for zlib), save those of a
-// single one-bit code or none, which the literal and distance alphabets may have.
-enum class CodeKind { kInvalid, kNone, kSingle, kComplete };
-
 // Counts the symbols of each code length.
 template <uint32_t kSymbols>
 BWL_HD_INLINE void count_lengths(CodeOrder<kSymbols>& order, const uint8_t* lengths, uint32_t n) {
@@ -284,7 +280,6 @@ BWL_HD void build_fixed_tables(InflateTables<kLitBits, kDistBits>& t) {
   build_tables(t, kLitSymbols, kDistSymbols);
 }
 
-#if !defined(__CUDA_ARCH__)
 // The fixed codes' tables, built at first use: small blocks often use them, and building takes
 // longer than decoding such a block.
 template <int kLitBits, int kDistBits>
@@ -296,6 +291,5 @@ inline const InflateTables<kLitBits, kDistBits>& shared_fixed_tables() {
   static const Holder holder;
   return holder.tables;
 }
-#endif
 
 }  // namespace bwl

@@ -6,7 +6,7 @@
 
 namespace bwl {
 
-enum RandomStream : uint32_t { kFlankStream = 8 };
+enum RandomStream : uint32_t { kFlankStream = 8, kContextStream = 11 };
 
 BWL_HD uint64_t multiply_high(uint64_t a, uint64_t b) {
   const uint64_t a_low = a & 0xFFFFFFFFu, a_high = a >> 32;

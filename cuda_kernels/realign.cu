@@ -1,101 +1,120 @@
-// Kernels of realign.cuh: one block per row, which is one track on one haplotype of one window.
+// Kernel of realign.cuh: a block for each haplotype of a window, group of tracks and share of bases.
 //
-// As in haplotype.cu the first thread lays segments down in shared memory, and all threads write
-// their bases. Values are looked up base by base: the plain form, which a fused one must equal.
-#include "haplotype_batch.cuh"
-#include "realign.cuh"
+// As in haplotype.cu the first thread lays segments down in shared memory, once for all its tracks.
+// A base looks its value up in those intervals of its track that lie where the segments do.
+#include "realign_batch.cuh"
 
 namespace {
 
-constexpr int kSegments = 128;  // laid down at a time
-
-// What the kernel is given; the arrays are those of host/realign.h.
-struct Batch {
-  BwlHaplotypes haplotypes;
-  BwlHaplotypeWindows windows;
-  const int64_t* contig_bp;
-  int64_t n_tracks;
-  float uncovered, out_of_bounds;
-  int32_t coverage;
-  uint64_t seed;
-  uint32_t epoch;
-  const int64_t* cell;
+// What all threads of a block know of their haplotype. The walk is the first thread's: in registers
+// it would take a fifth of those of all threads.
+struct Shared {
+  alignas(8) char walk[sizeof(bwl::HaplotypeWalk)];
+  bwl::LaidDown laid;
+  int64_t first;    // reference base of the first segment
+  int64_t reached;  // reference base after the last one
+  uint64_t key;     // of random numbers, where there is a cell
 };
 
-struct Track {
-  const int64_t* offsets;
-  const int32_t* start;
-  const int32_t* end;
-  const float* value;
-  int64_t n_samples;
-  const int32_t* contig;
-  const int64_t* sample;
-  bwl::Fill fill;
-  bwl::Transform transform;
-};
+template <typename Values>
+__device__ void write_bases(const BwlRealign& request, const BwlRealignOnDevice& on,
+                            const bwl::RealignRow& row, int64_t place, const Shared& shared,
+                            int64_t at, const bwl::Fill& fill, const Values& values) {
+  const BwlHaplotypeWindows& windows = *request.windows;
+  const bool flip = windows.reverse != nullptr && windows.reverse[row.window] != 0;
+  const bool is_plain = bwl::is_plain(request);
+  const bwl::RealignOutput output(request, on, row, place);
+  float* bases = is_plain ? nullptr : row.bases(request, on, place);
+  const bwl::LaidDown& laid = shared.laid;
+  const bwl::Share share(row.n_bases, blockIdx.z, gridDim.z);
+  const int64_t from = at > share.low ? at : share.low, next = laid.end[laid.n - 1];
+  const int64_t to = next < share.high ? next : share.high;
+  for (int64_t i = from + threadIdx.x, k = 0; i < to; i += blockDim.x) {
+    while (i >= laid.end[k]) ++k;
+    const bwl::Segment& segment = laid.segment[k];
+    const int64_t within = i - (laid.end[k] - segment.length);
+    const float value = bwl::segment_value(request, segment, within, row.window, shared.reached,
+                                           shared.key, fill, values);
+    const int64_t base = flip ? row.n_bases - 1 - i : i;
+    if (is_plain) output.put(base, value); else bases[base] = value;
+  }
+}
 
-__device__ bwl::IntervalTrack track_of(const Batch& batch, const Track& track, int64_t window) {
-  const int32_t contig = batch.windows.contig_index[window];
-  bwl::IntervalTrack found{{nullptr, nullptr, nullptr, 0},
-                           {track.transform, batch.uncovered, batch.out_of_bounds,
-                            batch.contig_bp[contig], batch.coverage != 0}};
-  const int32_t own = track.contig[contig];
-  const int64_t sample = track.sample[window];
-  if (own < 0 || sample < 0 || sample >= track.n_samples) return found;
-  const int64_t list = own * track.n_samples + sample, at = track.offsets[list];
-  found.list = {track.start + at, track.end + at, track.value + at, track.offsets[list + 1] - at};
-  return found;
+__device__ void fail(const BwlRealign& request, const BwlRealignOnDevice& on, int64_t window,
+                     int64_t place, bwl::RealignStatus status) {
+  const int64_t failure = (window * request.n_tracks + place) * 8 + status;
+  atomicMin(on.failure, static_cast<unsigned long long>(failure));
+}
+
+// What the first thread does before all others: the next segments, and at first what the row is.
+__device__ void lay_down_next(const BwlRealign& request, const BwlRealignOnDevice& on,
+                              const bwl::RealignRow& row, int64_t at, Shared* shared) {
+  auto* walk = reinterpret_cast<bwl::HaplotypeWalk*>(shared->walk);
+  const bwl::LaidDown& laid = shared->laid;
+  if (at == 0) *walk = bwl::walk_of(*request.haplotypes, *request.windows, row.window, row.ploid);
+  bwl::lay_down(walk, at, &shared->laid);
+  if (walk->bad()) fail(request, on, row.window, 0, bwl::kBadRow);
+  if (at > 0) return;
+  bwl::Segment last{0, request.windows->start[row.window], -1, 0, -1};
+  shared->first = laid.n > 0 ? laid.segment[0].position : last.position;
+  if (laid.n > 0) last = laid.segment[laid.n - 1];
+  bwl::HaplotypeWalk rest = *walk;
+  while (!laid.last && rest.next(&last)) {
+  }
+  shared->reached = last.position + (last.variant < 0 ? last.length : 1);
+  if (request.cell == nullptr) return;
+  shared->key = bwl::flank_key(request.seed, static_cast<uint32_t>(request.epoch),
+                               static_cast<uint64_t>(request.cell[row.window]),
+                               static_cast<uint32_t>(row.ploid));
+}
+
+// The segments laid down, on one track.
+__device__ void write_track(const BwlRealign& request, const BwlRealignOnDevice& on,
+                            const bwl::RealignRow& row, int64_t place, const Shared& shared,
+                            int64_t at) {
+  const int64_t window = row.window;
+  const BwlTrack& track = bwl::track_at(request, window, place);
+  const bwl::Fill fill = bwl::fill_of(request, track);
+  if (track.dense == nullptr) {
+    if (shared.laid.n == 0) return;
+    write_bases(request, on, row, place, shared, at, fill,
+                bwl::narrowed(bwl::intervals_of(request, track, window), shared.laid, fill));
+    return;
+  }
+  const bwl::Stretch stretch =
+      bwl::looked_at(fill, request.windows->start[window], request.windows->end[window],
+                     shared.first, shared.reached);
+  const int64_t first = track.dense_start[window];
+  if (stretch.low < first || stretch.high > first + track.dense_bp) {
+    if (threadIdx.x == 0) fail(request, on, window, place, bwl::kOutsideDense);
+  } else if (shared.laid.n > 0) {
+    const float* values = track.dense + window * on.dense_stride[&track - request.tracks];
+    write_bases(request, on, row, place, shared, at, fill,
+                bwl::DenseTrack{values, first, track.dense_bp, request.statistic == bwl::kCoverage});
+  }
 }
 
 }  // namespace
 
-// Values of all bases, rows (b, t, p) from row_offset[row] on, before bins (value_bins.cu) and the
-// steps of a transform that come after them. status[row]: 1 where a list has an entry that is no variant.
-extern "C" __global__ void bwl_realign_bases(const Batch* of_batch, const Track* tracks,
-                                             int64_t n_rows, const int64_t* row_offset,
-                                             float* out, int32_t* status) {
-  const Batch& batch = *of_batch;
-  const BwlHaplotypes& of = batch.haplotypes;
-  const BwlHaplotypeWindows& windows = batch.windows;
-  __shared__ bwl::Segment segments[kSegments];
-  __shared__ int n_segments;
-  for (int64_t row = blockIdx.x; row < n_rows; row += gridDim.x) {
-    const int64_t ploid = row % of.ploidy, window = row / of.ploidy / batch.n_tracks;
-    const Track& track = tracks[row / of.ploidy % batch.n_tracks];
-    const bwl::IntervalTrack values = track_of(batch, track, window);
-    const bool flip = windows.reverse != nullptr && windows.reverse[window] != 0;
-    const int64_t first = row_offset[row], length = row_offset[row + 1] - first;
-    const int64_t start = windows.start[window];
-    const int64_t reached = bwl::haplotype_end(bwl::walk_of(of, windows, window, ploid), start);
-    const uint64_t key =
-        batch.cell == nullptr ? 0 : bwl::flank_key(batch.seed, batch.epoch, batch.cell[window], ploid);
-    bwl::HaplotypeWalk walk = bwl::walk_of(of, windows, window, ploid);
-    int64_t at = 0;
-    do {
+// Windows [first_window, first_window + n_windows): their values, or, where these are bins, the
+// values of their bases, which value_bins.cu goes on with. grid.y groups of tracks, grid.z shares of
+// the bases of a row.
+extern "C" __global__ void bwl_realign_bases(const BwlRealign* of, const BwlRealignOnDevice* on,
+                                             int64_t first_window, int64_t n_windows) {
+  const BwlRealign& request = *of;
+  const int64_t ploidy = request.haplotypes->ploidy;
+  __shared__ Shared shared;
+  for (int64_t r = blockIdx.x; r < n_windows * ploidy; r += gridDim.x) {
+    const bwl::RealignRow row(request, *on, first_window * ploidy + r, first_window);
+    for (int64_t at = 0, next = 0;; at = next) {
+      __syncthreads();  // all are done with the segments before
+      if (threadIdx.x == 0) lay_down_next(request, *on, row, at, &shared);
       __syncthreads();
-      if (threadIdx.x == 0) {
-        int n = 0;
-        while (n < kSegments && walk.next(&segments[n])) ++n;
-        n_segments = n;
-        status[row] = walk.bad() ? 1 : 0;
+      next = shared.laid.n > 0 ? shared.laid.end[shared.laid.n - 1] : at;
+      for (int64_t place = blockIdx.y; place < request.n_tracks; place += gridDim.y) {
+        write_track(request, *on, row, place, shared, at);
       }
-      __syncthreads();
-      for (int k = 0; k < n_segments; ++k) {
-        const bwl::Segment& segment = segments[k];
-        for (int64_t i = threadIdx.x; i < segment.length && at + i < length; i += blockDim.x) {
-          float value;
-          if (segment.insertion < 0) {
-            value = values(segment.position + (segment.variant < 0 ? i : 0));
-          } else {
-            const bwl::Insertion insertion = bwl::insertion_of(
-                bwl::variants_of(of), segment.insertion, start, windows.end[window], reached, key);
-            const int64_t x = segment.insertion == segment.variant ? segment.skipped + i : 0;
-            value = bwl::inserted_value(values, track.fill, insertion, x);
-          }
-          out[first + (flip ? length - 1 - at - i : at + i)] = value;
-        }
-        at += segment.length;
-      }
-    } while (n_segments == kSegments);
+      if (shared.laid.last) break;
+    }
   }
 }

@@ -33,6 +33,17 @@ BWL_HD uint32_t load_u32(const uint8_t* p, bool swap) {
   return swap ? (a << 24 | b << 16 | c << 8 | d) : (d << 24 | c << 16 | b << 8 | a);
 }
 
+// The same; where p is known to be a multiple of 4, it is one load on a device.
+template <bool kAligned>
+BWL_HD uint32_t load_word(const uint8_t* p, bool swap) {
+#if defined(__CUDA_ARCH__)
+  if (kAligned) {
+    return __byte_perm(*reinterpret_cast<const uint32_t*>(p), 0, swap ? 0x0123u : 0x3210u);
+  }
+#endif
+  return load_u32(p, swap);
+}
+
 BWL_HD uint32_t load_u16(const uint8_t* p, bool swap) {
   const uint32_t a = p[0], b = p[1];
   return swap ? (a << 8 | b) : (b << 8 | a);
@@ -58,23 +69,24 @@ BWL_HD int64_t section_bytes(const Section& section) {
   return kSectionHeaderBytes + section.n_items * item_bytes(section.type);
 }
 
-// Item i of the section whose first item stands at p.
+// Item i of the section whose first item stands at p, which kAligned says is a multiple of 4.
+template <bool kAligned = false>
 BWL_HD Interval section_item(const Section& section, const uint8_t* p, int64_t i, bool swap) {
   Interval item;
   if (section.type == kBedGraph) {
     p += i * 12;
-    item.start = load_u32(p, swap);
-    item.end = load_u32(p + 4, swap);
-    item.value = bits_float(load_u32(p + 8, swap));
+    item.start = load_word<kAligned>(p, swap);
+    item.end = load_word<kAligned>(p + 4, swap);
+    item.value = bits_float(load_word<kAligned>(p + 8, swap));
   } else if (section.type == kVariableStep) {
     p += i * 8;
-    item.start = load_u32(p, swap);
+    item.start = load_word<kAligned>(p, swap);
     item.end = item.start + section.span;
-    item.value = bits_float(load_u32(p + 4, swap));
+    item.value = bits_float(load_word<kAligned>(p + 4, swap));
   } else {
     item.start = section.start + i * static_cast<int64_t>(section.step);
     item.end = item.start + section.span;
-    item.value = bits_float(load_u32(p + i * 4, swap));
+    item.value = bits_float(load_word<kAligned>(p + i * 4, swap));
   }
   return item;
 }

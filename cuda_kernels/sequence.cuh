@@ -13,6 +13,7 @@ namespace bwl {
 constexpr uint32_t kNoBase = 0;
 constexpr int32_t kCodes = 16;    // rows of a one-hot table
 constexpr int32_t kLetters = 4;   // columns of a one-hot table: A, C, G, T
+constexpr int32_t kRunBases = 16;  // bases in 8 bytes
 
 // Code of the complementary base: A <-> T and C <-> G, which is the order of the bits reversed.
 BWL_HD uint32_t complement(uint32_t code) {
@@ -38,6 +39,41 @@ BWL_HD uint32_t window_base(const uint8_t* packed, int64_t length_bp, int64_t st
                             int64_t window_bp, bool reverse, int64_t i) {
   if (!reverse) return packed_base(packed, length_bp, start + i);
   return complement(packed_base(packed, length_bp, start + window_bp - 1 - i));
+}
+
+// Codes of the kRunBases bases from `position` on, four bits each and the first one lowest; no base
+// outside the contig. `packed` is 8-byte aligned, and its memory ends at a multiple of 8 bytes.
+BWL_HD uint64_t packed_run(const uint8_t* packed, int64_t length_bp, int64_t position) {
+  if (position <= -kRunBases || position >= length_bp) return 0;
+  const uint64_t* words = reinterpret_cast<const uint64_t*>(packed);
+  const int64_t word = position >> 4;
+  const int32_t shift = static_cast<int32_t>(position & 15) * 4;
+  uint64_t run = word < 0 ? 0 : words[word] >> shift;
+  if (shift != 0 && (word + 1) * kRunBases < length_bp) run |= words[word + 1] << (64 - shift);
+  const int64_t there = length_bp - position;
+  return there < kRunBases ? run & ((uint64_t{1} << (4 * there)) - 1) : run;
+}
+
+BWL_HD uint64_t reversed_bits(uint64_t x) {
+#if defined(__CUDA_ARCH__)
+  return __brevll(x);
+#else
+  x = (x >> 1 & 0x5555555555555555u) | (x & 0x5555555555555555u) << 1;
+  x = (x >> 2 & 0x3333333333333333u) | (x & 0x3333333333333333u) << 2;
+  x = (x >> 4 & 0x0F0F0F0F0F0F0F0Fu) | (x & 0x0F0F0F0F0F0F0F0Fu) << 4;
+  x = (x >> 8 & 0x00FF00FF00FF00FFu) | (x & 0x00FF00FF00FF00FFu) << 8;
+  x = (x >> 16 & 0x0000FFFF0000FFFFu) | (x & 0x0000FFFF0000FFFFu) << 16;
+  return x >> 32 | x << 32;
+#endif
+}
+
+// Codes of the n bases (1 to kRunBases) of a window from base i on, as delivered; above them, what
+// comes. `packed` as for packed_run. A reverse complement is the bits read backwards.
+BWL_HD uint64_t window_run(const uint8_t* packed, int64_t length_bp, int64_t start,
+                           int64_t window_bp, bool reverse, int64_t i, int32_t n) {
+  if (!reverse) return packed_run(packed, length_bp, start + i);
+  const uint64_t run = packed_run(packed, length_bp, start + window_bp - i - n);
+  return reversed_bits(run) >> (4 * (kRunBases - n));
 }
 
 // One entry of a one-hot row. `fraction` shares 1 between the letters of the set; without it only

@@ -1,7 +1,7 @@
 // What wraps deflate data in a zlib stream (RFC 1950): the header check and the Adler-32 checksum.
 #pragma once
 
-#include "bit_reader.cuh"
+#include "common.cuh"
 
 namespace bwl {
 
@@ -13,56 +13,39 @@ BWL_HD Status check_zlib_header(uint8_t cmf, uint8_t flg) {
   return ok ? kOk : kBadZlibHeader;
 }
 
-constexpr int64_t kAdlerRun = 256;
+constexpr uint32_t kAdlerModulus = 65521;
+// What some of the bytes of a section add to its checksum. With b_i the bytes, Adler-32 is made of
+// 1 + sum(b_i) and n + sum((n - i) * b_i): sums that can be taken in any order.
+struct AdlerSums {
+  int64_t bytes;
+  int64_t weighted;  // weights are taken modulo kAdlerModulus
+};
 
-// Adds kAdlerRun bytes to the two sums of Adler-32, 16 bytes side by side in lanes of 16 bits,
-// which just hold the sums of 16 steps. With x_j the sum of every 16th byte from the j-th on, and
-// y_j that of its values before each step, the run adds sum(x) to a, and
-// 16 * (16 * a + sum(y)) + sum((16 - j) * x_j) to b.
-BWL_HD_INLINE void add_adler_run(uint32_t& a, uint32_t& b, const uint8_t* p) {
-  constexpr uint64_t kEven = 0x00ff00ff00ff00ffull;
-  uint64_t x[4] = {0, 0, 0, 0};  // bytes 0, 2, 4, 6; 1, 3, 5, 7; 8, 10, ...; 9, 11, ...
-  uint64_t y[4] = {0, 0, 0, 0};
-  for (int64_t i = 0; i < kAdlerRun; i += 16) {
-    const uint64_t low = load_u64(p + i);
-    const uint64_t high = load_u64(p + i + 8);
-    for (int k = 0; k < 4; ++k) y[k] += x[k];
-    x[0] += low & kEven;
-    x[1] += (low >> 8) & kEven;
-    x[2] += high & kEven;
-    x[3] += (high >> 8) & kEven;
+// The sums over words `part`, part + n_parts, ... of four bytes each. p: 4-byte aligned, readable
+// up to a whole word.
+BWL_HD AdlerSums adler_part(const uint8_t* p, int64_t n, uint32_t part, uint32_t n_parts) {
+  AdlerSums sums = {0, 0};
+  const uint32_t* const words = reinterpret_cast<const uint32_t*>(p);
+  const uint32_t step = 4u * n_parts % kAdlerModulus;
+  // n - i for the first byte of the word, modulo kAdlerModulus.
+  uint32_t weight = static_cast<uint32_t>(((n - 4 * static_cast<int64_t>(part)) % kAdlerModulus +
+                                           kAdlerModulus) % kAdlerModulus);
+  for (int64_t i = part; 4 * i < n; i += n_parts) {
+    uint32_t word = words[i];
+    if (n - 4 * i < 4) word &= (1u << (8u * static_cast<uint32_t>(n - 4 * i))) - 1u;
+    const uint32_t b0 = word & 255u, b1 = word >> 8 & 255u, b2 = word >> 16 & 255u, b3 = word >> 24;
+    const uint32_t sum = b0 + b1 + b2 + b3;
+    sums.bytes += sum;
+    sums.weighted += (weight + kAdlerModulus) * sum - (b1 + 2u * b2 + 3u * b3);
+    weight += weight < step ? kAdlerModulus - step : 0u - step;
   }
-  b += static_cast<uint32_t>(kAdlerRun) * a;
-  for (uint32_t k = 0; k < 4; ++k) {
-    for (uint32_t lane = 0; lane < 4; ++lane) {
-      const uint32_t j = 8u * (k / 2u) + 2u * lane + k % 2u;
-      const uint32_t sum = static_cast<uint32_t>(x[k] >> (16u * lane)) & 0xffffu;
-      a += sum;
-      b += 16u * (static_cast<uint32_t>(y[k] >> (16u * lane)) & 0xffffu) + (16u - j) * sum;
-    }
-  }
+  return sums;
 }
 
-// Continues the Adler-32 checksum `adler` (1 for the start) over `n` bytes.
-BWL_HD uint32_t adler32(uint32_t adler, const uint8_t* p, int64_t n) {
-  constexpr uint32_t kModulus = 65521;
-  constexpr int64_t kMaxBytes = 21 * kAdlerRun;  // sums of so many still fit 32 bits
-  uint32_t a = adler & 0xffffu;
-  uint32_t b = adler >> 16;
-  while (n > 0) {
-    const int64_t part = n < kMaxBytes ? n : kMaxBytes;
-    int64_t i = 0;
-    for (; i + kAdlerRun <= part; i += kAdlerRun) add_adler_run(a, b, p + i);
-    for (; i < part; ++i) {
-      a += p[i];
-      b += a;
-    }
-    a %= kModulus;
-    b %= kModulus;
-    p += part;
-    n -= part;
-  }
-  return (b << 16) | a;
+BWL_HD uint32_t adler_of(const AdlerSums& sums, int64_t n) {
+  const int64_t a = (1 + sums.bytes) % kAdlerModulus;
+  const int64_t b = (n + sums.weighted) % kAdlerModulus;
+  return static_cast<uint32_t>(b << 16 | a);
 }
 
 }  // namespace bwl

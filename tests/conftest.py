@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bigwig_loader.example_data import ExampleData, make_example_data
+from tests.helpers import emulator, fake_cupy
 from tests.helpers.peaks import PeakWorld, make_peak_world
 
 # The same examples in every run, so that a failure can be repeated; more of them on request.
@@ -58,3 +62,18 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> ExampleData:
 def peak_world(tmp_path_factory: pytest.TempPathFactory) -> PeakWorld:
     """A made genome of 6.5 kb with tracks, peaks and background regions. Not to be written to."""
     return make_peak_world(tmp_path_factory.mktemp("peaks"))
+
+
+@pytest.fixture
+def fake_cuda(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """CuPy and two GPUs, emulated (`tests/helpers/fake_cupy`); the value is that module.
+
+    Parametrize it indirectly with a mode of streams ("late", "eager", "random") or with a dict of
+    fields of `fake_cupy.Options`. What went wrong on a device unnoticed is raised at the end.
+    """
+    if emulator.compiler() is None or sys.platform != "linux":
+        pytest.skip("needs Linux and a C++ compiler, which compiles the emulated kernels")
+    changes = getattr(request, "param", {})
+    fake_cupy.install(**({"mode": changes} if isinstance(changes, str) else changes))
+    yield fake_cupy
+    fake_cupy.uninstall()

@@ -32,6 +32,8 @@ def test_defaults() -> None:
     assert config.bigwig_dir == cache / "example_data" / "bigwig"
     assert config.reference_genome == cache / "example_data" / "hg38.fa"
     assert config.verify == "once"
+    assert config.read == "auto"
+    assert config.inflate == "auto"
 
 
 def test_xdg_cache_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +91,22 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_verify(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BIGWIG_LOADER_VERIFY", value)
     assert config.verify == value
+
+
+@pytest.mark.parametrize("value", ["auto", "kvikio", "host"])
+def test_read(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BIGWIG_LOADER_READ", value)
+    assert config.read == value
+    monkeypatch.setenv("BIGWIG_LOADER_READ", "")
+    assert config.read == "auto"
+
+
+@pytest.mark.parametrize("value", ["auto", "kernel", "nvcomp"])
+def test_inflate(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BIGWIG_LOADER_INFLATE", value)
+    assert config.inflate == value
+    monkeypatch.setenv("BIGWIG_LOADER_INFLATE", "")
+    assert config.inflate == "auto"
 
 
 def test_verify_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:

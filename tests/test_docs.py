@@ -12,6 +12,7 @@ import pytest
 
 from bigwig_loader.example_cohort import make_example_cohort
 from bigwig_loader.example_data import ExampleData, make_example_data
+from bigwig_loader.tokens.example import make_example_regions
 from tests.helpers.shared import REPOSITORY
 
 PACKAGE = REPOSITORY / "bigwig_loader"
@@ -49,7 +50,9 @@ def python_blocks(path: Path) -> list[str]:
 def test_readme(example: ExampleData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("cyvcf2")
+    pytest.importorskip("h5py")
     cohort = make_example_cohort(example.directory)
+    regions = make_example_regions(example.directory)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {
         "bigwig_dir": example.bigwig_dir,
@@ -59,17 +62,22 @@ def test_readme(example: ExampleData, tmp_path: Path, monkeypatch: pytest.Monkey
         "reference_genome": example.reference_genome,
         "vcf": cohort.variants,
         "bigwig_of_person": cohort.bigwigs,
+        "universe": regions.universe,
+        "h5ad": regions.cells,
+        "bed_files": sorted(regions.beds.glob("*.bed")),
     }
     blocks = python_blocks(REPOSITORY / "README.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
-    batch, regions = names["batch"], names["regions"]
+    batch, chosen = names["batch"], names["regions"]
     assert tuple(names["X"].shape[1:]) == (4, 2114)
     assert tuple(names["y"].shape[1:]) == (len(example.bigwigs), 1000)
     assert names["why"]["kept"].any()
     assert tuple(batch.sequences.shape) == (32, 2000, 4)
     assert tuple(batch.values.shape) == (32, 1000, len(example.bigwigs))
-    assert len(regions) > 0
+    assert len(chosen) > 0
     assert tuple(names["haplotypes"].shape[1:]) == (2, 2048, 4)
     assert tuple(names["tracks"].shape[1:]) == (1, 2, 2048)
+    assert names["cells"].input_ids.shape == names["cells"].attention_mask.shape
+    assert (names["masked"]["labels"] != -100).any()

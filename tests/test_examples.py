@@ -6,11 +6,14 @@ import importlib.util
 import math
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bigwig_loader.example_cohort import ExampleCohort, make_example_cohort
 from bigwig_loader.example_data import ExampleData, make_example_data
+from bigwig_loader.tokens import Tokenizer
+from bigwig_loader.tokens.example import make_example_regions
 from tests.helpers.alone import run_python
 from tests.helpers.distributed_example import main_of
 from tests.helpers.ranks import torchrun
@@ -104,6 +107,26 @@ def test_coming_from_genvarloader(tiny_cohort: ExampleCohort, tmp_path: Path) ->
     assert f"{names['batch']['atac'].dtype}" == "torch.float32"
 
 
+def test_coming_from_geniml(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("h5py", reason="needs h5py, which is not installed")
+    data = make_example_regions(tmp_path, n_files=10, n_cells=6)
+    names = {
+        "out": tmp_path,
+        "torch": torch,
+        "universe": data.universe,
+        "bed_files": sorted(data.beds.glob("*.bed")),
+        "h5ad": data.cells,
+    }
+    page = REPOSITORY / "examples" / "COMING_FROM_GENIML.md"
+    for block in python_blocks(page):
+        exec(compile(block, page.name, "exec"), names)
+    assert set(names["batch"]) == {"input_ids", "attention_mask", "labels"}
+    assert len(names["batch"]["labels"]) == 2
+    assert names["vectors"].shape == (6, 100)
+    assert names["padded"].input_ids.shape == names["padded"].attention_mask.shape
+
+
 def n_peaks(cohort: ExampleCohort) -> int:
     return len(cohort.data.peaks.read_text().splitlines())
 
@@ -169,6 +192,51 @@ def test_framework_agnostic(
     shown = capsys.readouterr().out
     assert "batch (3, 32, 4)" in shown
     assert shown.count("sequences (16, 2048, 4) float32, values (16, 32, 4)") == 5
+
+
+# With JAX and TensorFlow in their suites: see tests/alone.
+@pytest.mark.parametrize(
+    "fake_cuda", [{"mode": "late", "dlpack_as_cpu": True}], ids=["emulated"], indirect=True
+)
+def test_any_framework(
+    fake_cuda: ModuleType,
+    tiny_data: ExampleData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch")
+    main = main_of("any_framework", tiny_data)
+    means = [main(str(tmp_path), device, "torch") for device in ("cpu", "cuda")]
+    assert means[0] == means[1]
+    assert len(means[0]) == 2
+    shown = capsys.readouterr().out
+    assert "values are numpy.ndarray" in shown
+    assert "batches are made by cuda:0" in shown
+    assert shown.count("torch: (16, 32, 4) torch.float32 on cpu") == 4
+
+
+def test_train_region2vec(tiny_data: ExampleData, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    within, between = main_of("train_region2vec", tiny_data)(str(tmp_path), n_epochs=8)
+    assert within > between + 0.2
+
+
+def test_embed_cells(tiny_data: ExampleData, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("h5py", reason="needs h5py, which is not installed")
+    data = make_example_regions(tmp_path)
+    tokenizer = Tokenizer.from_bed(data.universe)
+    # What a model would have learned: regions of a program have one direction.
+    vectors = torch.rand(tokenizer.vocab_size, 4) * 0.1
+    vectors[: len(data.program)] += torch.eye(4)[torch.from_numpy(data.program)]
+    saved = {"vectors": vectors, "universe": "another"}
+    torch.save(saved, tmp_path / "region2vec.pt")
+    main = main_of("embed_cells", tiny_data)
+    with pytest.raises(ValueError, match="trained on another universe"):
+        main(str(tmp_path))
+    torch.save(saved | {"universe": tokenizer.hash}, tmp_path / "region2vec.pt")
+    assert main(str(tmp_path)) > 0.9
+    assert torch.load(tmp_path / "cells.pt")["vectors"].shape == (200, 4)
 
 
 def test_make_regions(tiny_data: ExampleData, tmp_path: Path) -> None:

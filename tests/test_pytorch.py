@@ -23,13 +23,9 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from bigwig_loader.pytorch import (  # noqa: E402
-    MAX_WORKERS,
-    PytorchBigWigDataset,
-    TorchBatch,
-    _WorkerPasses,
-    to_tensor,
-)
+from bigwig_loader.pytorch import PytorchBigWigDataset, TorchBatch  # noqa: E402
+from bigwig_loader.torch_arrays import to_tensor  # noqa: E402
+from bigwig_loader.torch_workers import MAX_WORKERS, WorkerPasses  # noqa: E402
 
 pytestmark = [
     # A machine with one core; and, from Python 3.12 on, any fork while threads are alive.
@@ -275,7 +271,7 @@ def test_a_plain_copy_shares_again(make: MakeDataset) -> None:
 
 
 def test_worker_counters_have_places_of_their_own() -> None:
-    passes = _WorkerPasses()
+    passes = WorkerPasses()
     places = [(w, n) for n in (1, 2, 3, MAX_WORKERS) for w in range(n)]
     assert all(passes.begin(*place) == (0, 0) for place in places)
     assert all(passes.begin(*place) == (1, 0) for place in places)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bigwig_loader._bigwig_writer import write_bigwig
 from bigwig_loader.assemble.interval_lists import bigwig_lists
-from bigwig_loader.backend.cpu.intervals import flatten_intervals
+from bigwig_loader.backend.intervals import flatten_intervals
 from bigwig_loader.backend.select import select_backend
 from bigwig_loader.collection import BigWigCollection
 from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError

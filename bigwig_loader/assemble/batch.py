@@ -33,6 +33,9 @@ ARRAY_FIELDS = (
 class Batch:
     """B examples. Coordinates are 0-based and half-open.
 
+    Arrays are NumPy's. Where batches are made on a GPU, `sequences`, `values`, `controls` and
+    `counts` are CuPy's.
+
     Parameters
     ----------
     sequences : (B, L, 4) array, or what the sequence encoder returned, or None

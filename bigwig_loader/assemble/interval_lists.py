@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.intervals import flatten_intervals
+from bigwig_loader.backend.intervals import flatten_intervals
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
 from bigwig_loader.formats.interval_table import Intervals
 from bigwig_loader.plan.blocks import plan_spans

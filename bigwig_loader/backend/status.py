@@ -25,6 +25,9 @@ class Status(IntEnum):
     BAD_CHROM_ID = 10
     OUT_OF_MEMORY = 11
     PAST_END = 12
+    # Left at the window's end, and then found out of order: the backend reads the block again,
+    # whole. It never reaches a person.
+    NEEDS_WHOLE = 13
 
 
 _MESSAGES: dict[Status, tuple[str, str, str, str]] = {
@@ -131,4 +134,24 @@ def block_error(
         expected=expected.format(*detail),
         got=got.format(*detail),
         hint="The file is damaged; fetch it again.",
+    )
+
+
+def stream_error(status: int, detail: tuple[int, int], number: int) -> BigWigLoaderError:
+    """The error to raise for a zlib stream, the `number`-th of those given, that failed."""
+    code = Status(status)
+    if code is Status.OUT_OF_MEMORY:
+        return LoaderError(f"out of memory while inflating stream {number}; inflate fewer at once")
+    if code is Status.TOO_LONG:
+        return InvalidDataError(
+            f"stream {number} holds more than was expected",
+            expected=f"at most {detail[0]} bytes",
+            got="more",
+        )
+    what, field, expected, got = _MESSAGES[code]
+    return InvalidDataError(
+        f"stream {number}: {what.replace('data block', 'it')}",
+        field=field,
+        expected=expected.format(*detail),
+        got=got.format(*detail),
     )

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bigwig_loader.cli import check, data, dataset, doctor, info, profile, regions, show, write
+from bigwig_loader.cli import (
+    check,
+    data,
+    dataset,
+    doctor,
+    info,
+    profile,
+    regions,
+    show,
+    tokens,
+    write,
+)
 from bigwig_loader.errors import BigWigLoaderError
 
 FAILED = 2
@@ -78,6 +89,8 @@ app.command("show", epilog=show.EXAMPLES)(show.show)
 app.command("profile", epilog=profile.EXAMPLES)(profile.profile)
 app.command("write", epilog=write.EXAMPLES)(write.write)
 app.add_typer(dataset.commands, name="dataset")
+app.command("tokenize", epilog=tokens.TOKENIZE_EXAMPLES)(tokens.tokenize)
+app.add_typer(tokens.commands, name="tokens")
 app.command("demo", epilog=data.DEMO_EXAMPLES)(data.demo)
 app.command("download-example-data", epilog=data.DOWNLOAD_EXAMPLES)(data.download_example_data)
 app.command("make-example-data", epilog=data.MAKE_EXAMPLES)(data.make_example_data)

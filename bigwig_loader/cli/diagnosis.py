@@ -1,14 +1,13 @@
-"""What `doctor` looks at. Optional libraries are looked up, not imported."""
+"""What `doctor` looks at. Optional libraries are looked up, not imported, but for those of CUDA:
+whether they work shows only when they are used."""
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import os
 import platform
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,11 +25,6 @@ _OPTIONAL = (
     ("figwig", ("figwig",), "bench", "only compared with"),
     ("aiohttp", ("aiohttp",), "remote", "files by http"),
     ("matplotlib", ("matplotlib",), "demo", "pictures of show and demo"),
-)
-_CUDA = (
-    ("cupy", ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")),
-    ("kvikio", ("kvikio-cu13", "kvikio-cu12", "kvikio")),
-    ("nvcomp", ("nvidia-nvcomp-cu13", "nvidia-nvcomp-cu12")),
 )
 _PROBE_SECONDS = 10
 
@@ -69,12 +63,13 @@ def diagnose() -> list[Check]:
 
 
 def _cpu() -> list[Check]:
-    from bigwig_loader.backend.cpu.backend import available_threads
     from bigwig_loader.backend.select import select_backend
+    from bigwig_loader.backend.threads import available_threads
 
     cores = Check("cores", "ok", f"{available_threads()} available of {os.cpu_count()}")
     try:
-        status = select_backend("auto").status
+        chosen = select_backend("auto").status
+        status = select_backend("cpu").status
     except BigWigLoaderError as error:
         command = "pip install --force-reinstall --no-deps bigwig-loader"
         return [cores, Check("cpu backend", "failed", str(error), command)]
@@ -83,7 +78,7 @@ def _cpu() -> list[Check]:
     fast = inflate.startswith("libdeflate")
     return [
         cores,
-        Check("device 'auto'", "ok", f"{status.name} ({status.reason})"),
+        Check("device 'auto'", "ok", f"{chosen.name} ({chosen.reason})"),
         Check("cpu library", "ok", library),
         Check(
             "inflate",
@@ -118,30 +113,50 @@ def _folder_size(folder: Path) -> tuple[int, int]:
 
 
 def _cuda() -> list[Check]:
-    driver = _driver_version()
-    if driver is None:
+    from bigwig_loader.backend.cuda.probe import probe, version_text
+
+    found = probe()
+    if found.driver == 0:
         return [Check("cuda driver", "missing", "no NVIDIA driver: this machine has no usable GPU")]
-    major = 13 if driver >= 13_000 else 12
-    version = f"CUDA {driver // 1000}.{driver % 1000 // 10}"
-    checks = [Check("cuda driver", "ok", f"{version}; {_gpus()}")]
-    for name, distributions in _CUDA:
-        found = _installed(distributions)
-        command = "" if found else f"pip install 'bigwig-loader[cuda{major}]'"
-        state: State = "ok" if found else "missing"
-        checks.append(Check(name, state, found or "not installed", command))
-    return checks
+    checks = [Check("cuda driver", "ok", f"CUDA {version_text(found.driver)}; {_gpus()}")]
+    if found.cupy:
+        made_for = f"{found.cupy}, made for CUDA {version_text(found.runtime)}"
+        checks.append(Check("cupy", "ok", made_for))
+    if not found.usable:
+        return [*checks, Check("device 'cuda'", "missing", found.reason, found.command)]
+    devices = "; ".join(map(str, found.devices))
+    return [*checks, Check("device 'cuda'", "ok", devices), *_cuda_routes(found.driver)]
 
 
-def _driver_version() -> int | None:
-    """Newest CUDA version the driver supports, as 1000 * major + 10 * minor; None without one."""
-    name = "libcuda.dylib" if sys.platform == "darwin" else "libcuda.so.1"
+def _cuda_routes(driver: int) -> list[Check]:
+    """The libraries a GPU may be fed with, and which of them are used and why."""
+    from bigwig_loader.backend.cuda.backend import NONE
+    from bigwig_loader.backend.cuda.kvikio_reads import find_kvikio
+    from bigwig_loader.backend.cuda.nvcomp import Nvcomp
+    from bigwig_loader.backend.cuda.probe import install_command
+    from bigwig_loader.backend.select import select_backend
+
+    install = install_command(driver)
+    kvikio, nvcomp = find_kvikio(), Nvcomp.find()
+    if isinstance(kvikio, str):
+        checks = [Check("kvikio", "missing", kvikio, install)]
+    else:
+        checks = [Check("kvikio", "ok", kvikio.reason)]
+    if isinstance(nvcomp, str):
+        checks.append(Check("nvcomp", "missing", nvcomp, install))
+    else:
+        checks.append(Check("nvcomp", "ok", nvcomp.version))
     try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return None
-    version = ctypes.c_int()
-    # The one call of the driver that needs no initialisation.
-    return version.value if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 else None
+        details = select_backend("cuda").status.details
+    except BigWigLoaderError as error:
+        return [*checks, Check("cuda backend", "missing", str(error), "nvidia-smi")]
+    for part, setting in (("reads", "READ"), ("inflate", "INFLATE")):
+        if details[part].startswith(NONE):
+            command = f"unset BIGWIG_LOADER_{setting}"
+            checks.append(Check(f"cuda {part}", "missing", details[part], command))
+        else:
+            checks.append(Check(f"cuda {part}", "ok", details[part]))
+    return checks
 
 
 def _gpus() -> str:

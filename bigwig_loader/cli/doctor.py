@@ -50,9 +50,12 @@ def _print(checks: list[Check]) -> None:
     for check in checks:
         table.add_row(f"[bold]{check.name}[/]", _MARKS[check.state], escape(check.found))
     console.print(table)
-    fixes = [check for check in checks if check.state != "ok" and check.command]
+    fixes: dict[str, list[str]] = {}
+    for check in checks:
+        if check.state != "ok" and check.command:
+            fixes.setdefault(check.command, []).append(check.name)
     if fixes:
         console.print("\nTo install what is missing:")
-    for check in fixes:
+    for command, names in fixes.items():
         # As plain text, so that it can be copied whole and brackets stay.
-        typer.echo(f"  {check.command}    # {check.name}")
+        typer.echo(f"  {command}    # {', '.join(names)}")

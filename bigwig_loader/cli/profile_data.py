@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from bigwig_loader.backend.cpu.backend import available_threads
-from bigwig_loader.backend.select import select_backend
+from bigwig_loader.backend.threads import available_threads
 from bigwig_loader.bigwig_paths import find_bigwigs
 from bigwig_loader.cli.profiling import Profile, Setting, profile
 from bigwig_loader.dataset.bigwig import BigWigDataset
@@ -173,4 +172,4 @@ def measure(options: ProfileOptions) -> tuple[Profile, str]:
     """The profile, and what the backend is."""
     data_set, setting = options.open(), options.setting()
     measured = profile(data_set, setting, options.n_batches, options.n_warm_up)
-    return measured, str(select_backend(options.device, setting.n_threads).status)
+    return measured, str(data_set.backend.status)

@@ -73,7 +73,8 @@ class ShowOptions:
 
     def open(self) -> Sources:
         """Open the files."""
-        load = LoadOptions(prefetch=0)
+        # The figures go into host memory in any case.
+        load = LoadOptions(device="cpu", prefetch=0)
         return open_sources(list(self.bigwigs) or None, self.genome, SourceOptions(), load)
 
     @property

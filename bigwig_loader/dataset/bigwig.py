@@ -105,7 +105,8 @@ class BigWigDataset(Epochs):
     sub_sample_tracks : int, optional
         Number of tracks in each batch: a random subset, in ascending order. `Batch` says which.
     n_threads : int
-        Threads that read and decode; not of an open collection, which has its own.
+        Threads that read and decode, on a GPU those that read; not of an open collection, which
+        has its own.
     custom_position_sampler : Sampler or iterable of (str, int), optional
         Where examples lie, in place of random positions in the regions. An iterable is walked
         through once per epoch, in order, and the epoch ends where it ends; lists are read when
@@ -117,9 +118,12 @@ class BigWigDataset(Epochs):
         is.
     dtype : {"float32", "float16", "bfloat16", "uint8", "int8"}
         Of values and one-hot sequences; integers without tracks only. bfloat16 is that of
-        `ml_dtypes`.
+        `ml_dtypes`; on a GPU, for which CuPy has no such type, uint16 with the same bits.
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``; not of an open collection, which has its own.
+        Where batches are made: ``"cpu"``, in NumPy arrays; ``"cuda"`` or ``"cuda:N"``, on a GPU,
+        in CuPy arrays; ``"auto"``, on a GPU where one can be used. ``"cuda"`` is the GPU that is
+        current where the data set is made. Not of an open collection, which has its own.
+        `backend` says what was chosen and why. See the notes.
     seed : int, optional
         In [0, 2**64). None takes one from the operating system, found in `seed` afterwards.
     shuffle : bool
@@ -131,7 +135,8 @@ class BigWigDataset(Epochs):
         out, so their batches are all full; the default number of batches is then rounded down
         (True) or up (False).
     prefetch : int
-        Batches made ahead in a background thread; 0 for none and no thread.
+        Batches made ahead in a background thread; 0 for none and no thread. On a GPU the thread
+        also asks for the next two (or groups of `super_batch_size`) while it works on one.
     reverse_complement : bool
         Deliver every example as reverse complement with probability 1/2, drawn anew in every epoch:
         sequence, values and the tracks of `track_groups`. `Batch.reverse` says which. Values are
@@ -167,7 +172,8 @@ class BigWigDataset(Epochs):
         How processes share a short last batch (``drop_last=False``): "pad" repeats examples from
         the batch's beginning until all have equally many, "drop" leaves out the last few.
     cache_bytes : int
-        Decoded data blocks to keep in memory; not of an open collection, which has its own.
+        Decoded data blocks to keep in memory, that of the GPU where batches are made there; not of
+        an open collection, which has its own.
     variants : Vcf, Pgen, path, or FastaVariants, optional
         Deliver the haplotypes of samples in place of the reference: sequences (B, P, L, 4) of P
         haplotypes, values (B, P, N, T) re-aligned to them. Windows are found in the reference as
@@ -194,6 +200,14 @@ class BigWigDataset(Epochs):
     Notes
     -----
     Every batch has memory of its own and is never written to again.
+
+    On a GPU, `Batch.sequences` and `Batch.values` are CuPy arrays with their values in them, for
+    any stream; all else is NumPy's. They go into other frameworks by DLPack. Memory of batches
+    that were dropped is used again, after what CuPy's current stream of the thread that took them
+    had been given by then; who uses a batch on another stream calls `hand_over`. A batch takes
+    memory for itself, for the batches made ahead (``prefetch + 3``), and for the compressed and
+    the inflated data blocks of three of them; the packed genome takes half a byte a base.
+    A moving average, and whatever `sequence_encoder` does, runs on the CPU.
 
     Each iteration is an epoch of its own: epoch 0 first, then the next one, also after a loop that
     was left early. `set_epoch` chooses another; after `load_state_dict`, the next iteration is the

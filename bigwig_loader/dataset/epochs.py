@@ -22,6 +22,7 @@ from bigwig_loader.sampling.rng import check_epoch
 from bigwig_loader.sampling.tracks import TrackSampler
 
 if TYPE_CHECKING:
+    from bigwig_loader.backend.protocol import Backend
     from bigwig_loader.collection import BigWigCollection
     from bigwig_loader.dataset.personal.windows import Personal
     from bigwig_loader.formats.genome import Genome
@@ -65,6 +66,11 @@ class Epochs:
     def genome(self) -> Genome | None:
         """The reference genome."""
         return self._sources.genome
+
+    @property
+    def backend(self) -> Backend:
+        """What makes the batches; ``print(dataset.backend.status)`` says which and why."""
+        return self._sources.backend
 
     @property
     def samples(self) -> tuple[str, ...]:
@@ -149,7 +155,23 @@ class Epochs:
         plans = plan_batches(self._examples, self._tracks, check_epoch(epoch), first, step)
         at_once = 1 if self._tracks.varies else self._batch.batches_at_once
         depth = self._load.prefetch if prefetch is None else prefetch
-        return Prefetcher(self._reader.read_all(plans, at_once), depth, meter=self._meter)
+        made = self._reader.read_all(plans, at_once, ahead=depth > 0)
+        return Prefetcher(made, depth, meter=self._meter, hand_over=self._reader.hand_over)
+
+    def hand_over(self, batch: Batch, stream: int | None = None) -> None:
+        """Say on which CUDA stream a batch is used; nothing to do where arrays are of NumPy.
+
+        The memory of a dropped batch is used again when what that stream was given before is
+        done. Batches are handed over to CuPy's current stream when they are delivered, so only
+        who works on another one has to say so.
+
+        Parameters
+        ----------
+        batch : Batch
+        stream : int, optional
+            A `cudaStream_t`; None for CuPy's current one.
+        """
+        self._reader.hand_over(batch, stream)
 
     def stats(self) -> LoaderStats:
         """What making batches took in this process so far; ``print()`` shows it as a table.

@@ -212,7 +212,9 @@ def extract(
         len(kept),
         "Extracting loci",
         verbose,
-        lambda advance: extract_windows(read_part, kept.contig, kept.middle, widths, advance),
+        lambda advance: extract_windows(
+            read_part, inputs.on_host, kept.contig, kept.middle, widths, advance
+        ),
     )
     return ExtractedLoci(*arrays, chosen.kept_mask(), chosen.table())
 

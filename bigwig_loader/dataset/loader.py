@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Generic, TypeVar
 
 from bigwig_loader.dataset.stats import Meter
@@ -107,6 +107,8 @@ class Prefetcher(Iterator[T]):
     meter : Meter, optional
         Is told of everything the consumer sees: how many items lay ready when it came, how long it
         waited, and what was delivered (``len(item)`` examples).
+    hand_over : callable, optional
+        Called with every item in the thread of the consumer, before the consumer gets it.
 
     Raises
     ------
@@ -121,10 +123,12 @@ class Prefetcher(Iterator[T]):
         depth: int,
         name: str = "bigwig-loader",
         meter: Meter | None = None,
+        hand_over: Callable[[T], None] | None = None,
     ) -> None:
         if depth < 0:
             raise InvalidInputError(f"prefetch depth: expected an integer >= 0; got {depth}")
         self._meter = meter
+        self._hand_over = hand_over
         self._came_before = False
         self._source = source if depth == 0 else None
         self._error: BaseException | None = None
@@ -144,17 +148,21 @@ class Prefetcher(Iterator[T]):
             self._thread.start()
 
     def __next__(self) -> T:
-        if self._meter is None:
-            return self._next()
+        item = self._next() if self._meter is None else self._timed(self._meter)
+        if self._hand_over is not None:
+            self._hand_over(item)
+        return item
+
+    def _timed(self, meter: Meter) -> T:
         if self._thread is not None:
-            self._meter.queued(len(self._shared.items))
+            meter.queued(len(self._shared.items))
         began = time.perf_counter()
         try:
             item = self._next()
         finally:
-            self._meter.waited(time.perf_counter() - began, not self._came_before)
+            meter.waited(time.perf_counter() - began, not self._came_before)
             self._came_before = True
-        self._meter.delivered(len(item) if isinstance(item, Sized) else 1)
+        meter.delivered(len(item) if isinstance(item, Sized) else 1)
         return item
 
     def _next(self) -> T:

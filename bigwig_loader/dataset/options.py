@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.assemble.tracks import margins
 from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.plan.smooth import margins
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.sampling.positions import Positions
 from bigwig_loader.sampling.ranks import Shard, Uneven

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
 from itertools import chain, repeat
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bigwig_loader.assemble.batch import Batch
+from bigwig_loader.dataset.ahead import Begun, begun_ahead
 from bigwig_loader.dataset.iterator import BatchIterator
 from bigwig_loader.dataset.lanes import in_lanes
 from bigwig_loader.dataset.loader import Prefetcher
@@ -21,15 +22,17 @@ from bigwig_loader.dataset.peak_loci import PeakLoci
 from bigwig_loader.dataset.peak_options import DrawOptions
 from bigwig_loader.dataset.peak_reader import PeakReader
 from bigwig_loader.dataset.state import Progress, check_state, make_state
-from bigwig_loader.dataset.stats import LoaderStats, Meter
+from bigwig_loader.dataset.stats import SIGNAL, LoaderStats, Meter
 from bigwig_loader.errors import InvalidInputError, LoaderError
 from bigwig_loader.sampling.digest import digest
-from bigwig_loader.sampling.peaks import PeakPlan
+from bigwig_loader.sampling.peaks import PeakExamples, PeakPlan
 from bigwig_loader.sampling.ranks import Shard, Uneven
 from bigwig_loader.sampling.rng import check_epoch
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bigwig_loader.backend.protocol import Backend
 
 # What is read in one call, in whole batches: a call costs as much as reading a few examples.
 READ_AT_ONCE = 512
@@ -120,6 +123,15 @@ class PeakEpochs:
         index : int, optional
             Number of the batch they are, for `Batch.index`.
         """
+        batch = self._begin(epoch, indices, index).result()
+        self._reader.hand_over(batch)
+        return batch
+
+    def _begin(self, epoch: int, indices: npt.ArrayLike, index: int | None = None) -> Begun[Batch]:
+        """Ask for `examples`."""
+        return self._reader.begin(lambda: self._drawn(epoch, indices), epoch, index)
+
+    def _drawn(self, epoch: int, indices: npt.ArrayLike) -> PeakExamples:
         wanted = np.atleast_1d(np.asarray(indices, np.int64))
         if not len(wanted):
             raise InvalidInputError("indices of examples: expected at least one; got none")
@@ -130,8 +142,7 @@ class PeakEpochs:
             )
         check_epoch(epoch)
         with self._reader.meter.stage("plan"):
-            drawn = self._plan.draw(0 if self._draw.is_fixed else epoch, wanted)
-        return self._reader.read(drawn, epoch, index)
+            return self._plan.draw(0 if self._draw.is_fixed else epoch, wanted)
 
     def batches(
         self, epoch: int, first: int = 0, step: int = 1, prefetch: int | None = None
@@ -140,17 +151,24 @@ class PeakEpochs:
         depth = self.prefetch if prefetch is None else prefetch
         wanted = range(first, self.n_batches, step)
         source = self._make_batches(check_epoch(epoch), wanted, ahead=depth > 0)
-        return Prefetcher(source, depth, meter=self._reader.meter)
+        reader = self._reader
+        return Prefetcher(source, depth, meter=reader.meter, hand_over=reader.hand_over)
+
+    def hand_over(self, batch: Batch, stream: int | None = None) -> None:
+        """Say on which CUDA stream a batch is used; as `BigWigDataset.hand_over`."""
+        self._reader.hand_over(batch, stream)
+
+    @property
+    def backend(self) -> Backend:
+        """What makes the batches; ``print(dataset.backend.status)`` says which and why."""
+        return self._reader.inputs.sequences.backend
 
     def _make_batches(self, epoch: int, wanted: range, ahead: bool = True) -> Iterator[Batch]:
         """Batches, several of them read at once: slices of the same arrays that do not overlap.
 
-        With `ahead`, as many groups of batches as there are lanes are read at the same time.
+        With `ahead`, several groups of batches are read at the same time: as many as there are
+        lanes, or as the backend works on behind our back (`Backend.lookahead`).
         """
-
-        def read(group: range) -> tuple[list[Batch], Exception | None]:
-            return self._read_group(epoch, group)
-
         # The first one is waited for, so it comes alone.
         most = self._at_once() if ahead else 1
         sizes = chain((1, 2, 4), repeat(most))
@@ -159,9 +177,8 @@ class PeakEpochs:
             size = min(next(sizes), most)
             groups.append(wanted[first : first + size])
             first += size
-        n_lanes = self._reader.n_lanes if ahead else 1
         # Closed by name: an error's traceback would keep the lanes, and so their threads, alive.
-        with closing(in_lanes(read, groups, n_lanes)) as made:
+        with closing(self._read_groups(epoch, groups, ahead)) as made:
             for batches, error in made:
                 batches.reverse()
                 while batches:  # a batch that was taken is not kept alive here
@@ -169,28 +186,51 @@ class PeakEpochs:
                 if error is not None:
                     raise error
 
+    def _read_groups(
+        self, epoch: int, groups: list[range], ahead: bool
+    ) -> Generator[tuple[list[Batch], Exception | None], None, None]:
+        """The batches of each group, in order; at an error, those before it, and the error."""
+
+        def start(group: range) -> Begun[Batch]:
+            indices = np.concatenate([self.indices(batch) for batch in group])
+            return self._begin(epoch, indices, group[0] if len(group) == 1 else None)
+
+        reader = self._reader
+        if ahead and not reader.lookahead:
+            yield from in_lanes(lambda g: self._finish(epoch, g, start(g)), groups, reader.n_lanes)
+            return
+        with closing(begun_ahead(start, groups, reader.lookahead if ahead else 0)) as all_begun:
+            for group, begun in all_begun:
+                yield self._finish(epoch, group, begun)
+
     def _at_once(self) -> int:
         """Batches that are read in one call."""
         examples = min(READ_AT_ONCE, READ_AT_ONCE_BYTES // self._reader.example_bytes)
         return max(1, examples * self._shard.world_size // self.batch_size)
 
-    def _read_group(self, epoch: int, group: range) -> tuple[list[Batch], Exception | None]:
+    def _finish(
+        self, epoch: int, group: range, begun: Begun[Batch]
+    ) -> tuple[list[Batch], Exception | None]:
         """The batches of a group; at an error, those before it, and the error."""
-        indices = [self.indices(batch) for batch in group]
-        if len(group) > 1:
-            try:
-                joined = self.examples(epoch, np.concatenate(indices))
-            except Exception:
-                pass  # read one by one below, where the same error comes with its batch
-            else:
-                stops = np.cumsum([len(of_batch) for of_batch in indices]).tolist()
-                starts = [0, *stops[:-1]]
-                parts = zip(group, starts, stops, strict=True)
-                return [joined.rows(a, b, batch) for batch, a, b in parts], None
+        joined: Batch | None = None
+        try:
+            with self._reader.meter.stage(SIGNAL):
+                joined = begun.result()
+        except Exception as error:
+            if len(group) == 1:
+                return [], _failure(f"batch {group[0]}", epoch, error)
+        if joined is not None and len(group) == 1:
+            return [joined], None
+        if joined is not None:
+            stops = np.cumsum([len(self.indices(batch)) for batch in group]).tolist()
+            starts = [0, *stops[:-1]]
+            parts = zip(group, starts, stops, strict=True)
+            return [joined.rows(a, b, batch) for batch, a, b in parts], None
+        # One at a time, so that those before the bad one are delivered.
         batches: list[Batch] = []
-        for batch, of_batch in zip(group, indices, strict=True):
+        for batch in group:
             try:
-                batches.append(self.read_batch(epoch, of_batch, batch))
+                batches.append(self.read_batch(epoch, self.indices(batch), batch))
             except LoaderError as error:
                 return batches, error
         return batches, None
@@ -207,9 +247,7 @@ class PeakEpochs:
             return self.examples(epoch, indices, batch)
         except Exception as error:
             which = f"batch {batch}" if batch is not None else f"examples {np.asarray(indices)}"
-            raise LoaderError(
-                f"{which} of epoch {epoch} could not be read: {type(error).__name__}: {error}"
-            ) from error
+            raise _failure(which, epoch, error) from error
 
     def __iter__(self) -> BatchIterator:
         """The next epoch from its beginning; after `load_state_dict`, the rest of that epoch."""
@@ -278,3 +316,11 @@ class PeakEpochs:
                 f"set with random_state={seed}"
             )
         return epoch, batch
+
+
+def _failure(which: str, epoch: int, error: Exception) -> LoaderError:
+    failure = LoaderError(
+        f"{which} of epoch {epoch} could not be read: {type(error).__name__}: {error}"
+    )
+    failure.__cause__ = error
+    return failure

@@ -92,11 +92,16 @@ class PeakSequences:
         # A backend stays on its machine; the other side selects its own.
         return {name: value for name, value in self.__dict__.items() if name != "backend"}
 
-    def encode(self, windows: Windows) -> Any:
-        """One-hot windows, (B, 4, L); int8, or for arrays of their dtype."""
+    def encode(self, windows: Windows, wait: bool = True) -> Any:
+        """One-hot windows, (B, 4, L): int8, in the memory of the backend.
+
+        For arrays in host memory, and of their dtype. For `wait` see `Backend.encode_one_hot`.
+        """
         if self.genome is not None:
             options = SequenceOptions(dtype="int8", layout="BAL")
-            return self.backend.encode_one_hot(self.genome, self.contigs, windows, options)
+            return self.backend.encode_one_hot(
+                self.genome, self.contigs, windows, options, wait=wait
+            )
         dtype = np.result_type(*self._arrays)
         out = np.zeros((len(windows), len(self._arrays[0]), windows.length_bp), dtype)
         copy_windows(self._arrays, windows, out)

@@ -10,12 +10,13 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.protocol import SignalCounts
+from bigwig_loader.backend.protocol import Backend, SignalCounts
 from bigwig_loader.dataset.peak_sequences import PeakLoadOptions, copy_windows
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform
@@ -65,38 +66,49 @@ class PeakTracks:
         self.groups = tuple(groups)
         self._contigs = contigs
         self.swap = group_swap(self.groups, self.names)
-        self._swap_here = bool((self.swap != np.arange(self.n_tracks)).any())
-        only = self._parts[0]
-        if (
-            self._swap_here
-            and isinstance(only, _Files)
-            and only.columns == list(range(self.n_tracks))
-        ):
-            only.track_swap = tuple(self.swap.tolist())
-            self._swap_here = False
+        # Arrays are in host memory, and tracks that change places with one of another part do so
+        # there; all else is read to where it belongs.
+        self._on_host = not all(part.take_swap(self.swap) for part in self._parts)
 
     @property
     def n_tracks(self) -> int:
         """Number of tracks."""
         return len(self.names)
 
-    def read(self, windows: Windows, n_threads: int | None = None) -> Any:
-        """Base-resolution signal, (B, T, L) float32; reversed windows with their groups swapped."""
-        return self._read(windows, 1, n_threads)
+    @property
+    def backends(self) -> list[Backend]:
+        """What reads, one for each collection."""
+        return [part.backend for part in self._parts if isinstance(part, _Files)]
+
+    def read(self, windows: Windows, n_threads: int | None = None, wait: bool = True) -> Any:
+        """Base-resolution signal, (B, T, L) float32; reversed windows with their groups swapped.
+
+        It is in the memory of the backend, or in host memory where arrays are among the tracks
+        or groups are of several collections. For `wait` see `SignalReader.read`.
+        """
+        shape = (len(windows), self.n_tracks, windows.length_bp)
+        if self._on_host:
+            return self._read_on_host(windows, n_threads)
+        out = self.backends[0].empty(shape, "float32")
+        for part in self._parts:
+            assert isinstance(part, _Files)
+            part.read_into(windows, out, n_threads, wait)
+        return out
+
+    def _read_on_host(self, windows: Windows, n_threads: int | None) -> npt.NDArray[np.float32]:
+        out = np.empty((len(windows), self.n_tracks, windows.length_bp), np.float32)
+        for part in self._parts:
+            out[:, part.columns] = part.read(windows, 1, n_threads)
+        reverse = windows.reverse
+        if reverse is not None and reverse.any():
+            out[reverse] = out[reverse][:, self.swap]
+        return out
 
     def sums(self, windows: Windows) -> npt.NDArray[np.float32]:
         """Sum over each window, (B, T): added in double precision, then rounded."""
-        return np.asarray(self._read(windows, windows.length_bp)[:, :, 0])
-
-    def _read(self, windows: Windows, bin_size: int, n_threads: int | None = None) -> Any:
-        n_bins = windows.length_bp // bin_size
-        shape = (len(windows), self.n_tracks, n_bins)
-        out = self._parts[0].empty(shape)
+        out = np.empty((len(windows), self.n_tracks), np.float32)
         for part in self._parts:
-            part.read(windows, bin_size, out, n_threads)
-        reverse = windows.reverse
-        if self._swap_here and reverse is not None and reverse.any():
-            out[reverse] = out[reverse][:, self.swap]
+            out[:, part.columns] = part.read(windows, windows.length_bp)[:, :, 0]
         return out
 
     def missing_contigs(self, names: Sequence[str]) -> dict[str, list[str]]:
@@ -118,49 +130,87 @@ class PeakTracks:
         return total
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Tracks of a collection that stand side by side in the result.
+
+    Parameters
+    ----------
+    columns : slice
+        Their places in the result.
+    tracks : (k,) int64 or None
+        Their numbers in the collection; None for all.
+    swap : tuple of int, optional
+        Which of them change places in reversed windows.
+    """
+
+    columns: slice
+    tracks: npt.NDArray[np.int64] | None
+    swap: tuple[int, ...] | None
+
+
 class _Files:
-    """Tracks of one collection."""
+    """Tracks of one collection; `columns`, ascending, are their places in the result."""
 
     def __init__(
         self, collection: BigWigCollection, columns: list[int], contigs: ContigTable
     ) -> None:
         self.columns = columns
-        # Where it reads all tracks there are, the backend also lets them change places.
-        self.track_swap: tuple[int, ...] | None = None
         self._collection = collection.with_transforms(FINITE)
+        self._runs: list[_Run] = []
         known = {name: i for i, name in enumerate(collection.contigs.names)}
         self._contig = np.array([known.get(name, -1) for name in contigs.names], np.int32)
 
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        return self._collection.backend.empty(shape, "float32")
+    @property
+    def backend(self) -> Backend:
+        return self._collection.backend
 
-    def read(self, windows: Windows, bin_size: int, out: Any, n_threads: int | None = None) -> None:
-        contig = self._contig[windows.contig_index]
-        here = np.flatnonzero(contig >= 0)
+    def take_swap(self, swap: npt.NDArray[np.int64]) -> bool:
+        """Learn where tracks go in reversed windows; False if `read_into` cannot follow."""
+        columns = np.array(self.columns)
+        ends = [*(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+        for first, end in zip([0, *ends[:-1]], ends, strict=True):
+            at = int(columns[first])
+            places = swap[columns[first:end]] - at
+            if sorted(places.tolist()) != list(range(end - first)):
+                return False
+            is_moved = bool((places != np.arange(end - first)).any())
+            tracks = None if end - first == len(columns) else np.arange(first, end)
+            where = slice(at, at + end - first)
+            self._runs.append(_Run(where, tracks, tuple(places.tolist()) if is_moved else None))
+        return len(self._collection.contigs) > 0
+
+    def read_into(self, windows: Windows, out: Any, n_threads: int | None, wait: bool) -> None:
+        """Base-resolution signal into the tracks' places of (B, T, L), groups swapped."""
+        moved = self._moved(windows)
+        for run in self._runs:
+            options = SignalOptions(layout="BTN", track_swap=run.swap, n_threads=n_threads)
+            self._collection.read(
+                moved, tracks=run.tracks, options=options, out=out[:, run.columns], wait=wait
+            )
+
+    def read(
+        self, windows: Windows, bin_size: int, n_threads: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Signal (B, tracks, bins) in host memory, of base resolution or bin sums."""
+        if not len(self._collection.contigs):
+            n_bins = windows.length_bp // bin_size
+            return np.zeros((len(windows), len(self.columns), n_bins), np.float32)
         summed: Statistic = "mean" if bin_size == 1 else "sum"
-        options = SignalOptions(
-            bin_size=bin_size,
-            statistic=summed,
-            layout="BTN",
-            track_swap=self.track_swap,
-            n_threads=n_threads,
-        )
-        if len(here) == len(contig):
-            moved = Windows(contig, windows.start, windows.length_bp, windows.reverse)
-            whole = len(self.columns) == out.shape[1]
-            contiguous = self.columns == list(range(self.columns[0], self.columns[-1] + 1))
-            if whole or contiguous:
-                part = out[:, self.columns[0] : self.columns[-1] + 1]
-                self._collection.read(moved, options=options, out=part)
-                return
-            out[:, self.columns] = self._collection.read(moved, options=options)
-            return
-        rows = np.zeros((len(contig), len(self.columns), out.shape[2]), np.float32)
-        if len(here):
-            some = windows.take(here)
-            moved = Windows(contig[here], some.start, some.length_bp, some.reverse)
-            rows[here] = self._collection.read(moved, options=options)
-        out[:, self.columns] = rows
+        options = SignalOptions(bin_size, summed, layout="BTN", n_threads=n_threads)
+        values = self._collection.read(self._moved(windows), options=options)
+        found: npt.NDArray[np.float32] = self.backend.to_host(values)
+        return found
+
+    def _moved(self, windows: Windows) -> Windows:
+        """The windows as the collection counts contigs; on contigs it lacks there is no signal."""
+        contig, start = self._contig[windows.contig_index], windows.start
+        lacks = contig < 0
+        if lacks.any():
+            # Past the end of another contig is none either.
+            start = np.where(lacks, self._collection.contigs.lengths[0], start)
+            contig = np.where(lacks, np.int32(0), contig)
+        return Windows(contig, start, windows.length_bp, windows.reverse)
 
     def has_contig(self) -> npt.NDArray[np.bool_]:
         has = self._collection.has_contig[:, self._contig] & (self._contig >= 0)
@@ -183,19 +233,23 @@ class _Arrays:
                 )
         self._arrays = [named.get(name) for name in contigs.names]
 
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        return np.empty(shape, np.float32)
+    def take_swap(self, swap: npt.NDArray[np.int64]) -> bool:
+        """False: arrays are in host memory."""
+        return False
 
-    def read(self, windows: Windows, bin_size: int, out: Any, n_threads: int | None = None) -> None:
-        values = np.zeros((len(windows), windows.length_bp), np.float32)
+    def read(
+        self, windows: Windows, bin_size: int, n_threads: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        values = np.zeros((len(windows), 1, windows.length_bp), np.float32)
         with np.errstate(over="ignore"):  # numbers past the largest float32 are infinities
             copy_windows(self._arrays, windows, values)
         np.nan_to_num(values, copy=False, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
         if bin_size > 1:
-            values = values.sum(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
-        elif windows.reverse is not None:
-            values[windows.reverse] = values[windows.reverse, ::-1]
-        out[:, self.columns[0]] = values
+            total: npt.NDArray[np.float64] = values.sum(axis=2, dtype=np.float64, keepdims=True)
+            return total.astype(np.float32)
+        if windows.reverse is not None:
+            values[windows.reverse] = values[windows.reverse, :, ::-1]
+        return values
 
     def has_contig(self) -> npt.NDArray[np.bool_]:
         return np.array([[array is not None for array in self._arrays]])
@@ -248,6 +302,8 @@ def _open_parts(
                 f"to array; got {type(track).__name__}"
             )
     # A file that is named twice is a track of its own each time, so of a collection of its own.
+    if parts:
+        load = replace(load, device="cpu")  # all of it is put together in host memory
     rounds = max(map(len, paths.values()), default=0)
     for k in range(rounds):
         chosen = {path: columns[k] for path, columns in paths.items() if k < len(columns)}

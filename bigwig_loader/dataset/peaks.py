@@ -137,10 +137,13 @@ class PeakDataset(PeakEpochs):
     n_threads : int, optional
         Threads that read; None for the cores available.
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``: where batches are made, and kept by
+        `cache_bytes`. On a GPU, sequences, values, controls and counts are CuPy arrays there; see
+        `BigWigDataset`. Tracks that are arrays, and `in_memory`, are copied there batch by batch.
     prefetch : int
         Batches that may lie ready; 0 makes each when it is asked for, without a thread. Up to 512
-        examples (16 MB) are read in one call, and up to four such calls run at the same time.
+        examples (16 MB) are read in one call, and up to four such calls run at the same time
+        (three on a GPU).
     drop_last : bool
         Leave out a last batch of fewer examples.
     rank, world_size : int, optional

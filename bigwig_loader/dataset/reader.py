@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from bigwig_loader.assemble.batch import Batch
 from bigwig_loader.assemble.sequences import slice_rows, window_strings
-from bigwig_loader.assemble.tracks import reverse_rows, smooth_and_bin
+from bigwig_loader.dataset.ahead import Begun, begin, begun_ahead
 from bigwig_loader.dataset.examples import BatchPlan, group_plans, join_windows
 from bigwig_loader.dataset.options import ValueOptions, WindowOptions
 from bigwig_loader.dataset.sources import Sources
@@ -20,6 +21,7 @@ from bigwig_loader.dataset.unknown import describe_window
 from bigwig_loader.errors import LoaderError
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.signal import SignalOptions
+from bigwig_loader.plan.smooth import SmoothOptions
 from bigwig_loader.plan.windows import Windows
 
 if TYPE_CHECKING:
@@ -69,11 +71,15 @@ class BatchReader:
         self.value = value
         self._names = np.array(sources.contigs.names, dtype=np.str_)
         self._signal: SignalOptions | None = None
+        self._smooth: SmoothOptions | None = None
         if sources.collection is not None:
             smooth = window.moving_average_window_size > 1
             dtype = cast("SignalDtype", value.dtype)
-            # What `smooth_and_bin` starts from is the base-resolution signal in full precision.
             SignalOptions(dtype=dtype)
+            if smooth:
+                # It starts from the base-resolution signal in full precision.
+                width = window.moving_average_window_size
+                self._smooth = SmoothOptions(width, window.window_size, dtype)
             self._signal = SignalOptions(
                 bin_size=1 if smooth else window.window_size,
                 statistic="mean" if smooth else value.statistic,
@@ -83,11 +89,14 @@ class BatchReader:
                 n_threads=n_threads,
             )
 
-    def read_all(self, plans: Iterator[BatchPlan], batches_at_once: int) -> Iterator[Batch]:
+    def read_all(
+        self, plans: Iterator[BatchPlan], batches_at_once: int, ahead: bool = True
+    ) -> Iterator[Batch]:
         """Batches of all plans, in order, `batches_at_once` read together.
 
         The plans of one group must agree on their tracks. Batches of one group are slices of the
-        same arrays; they do not overlap, and nothing is written to them later.
+        same arrays; they do not overlap, and nothing is written to them later. With `ahead`,
+        groups are asked for while the backend works on those before them (`Backend.lookahead`).
 
         Raises
         ------
@@ -95,51 +104,78 @@ class BatchReader:
             At the batch that cannot be read, after those before it, with the window in the
             message.
         """
-        for group in group_plans(self.meter.timed(plans, "plan"), batches_at_once):
+        groups = group_plans(self.meter.timed(plans, "plan"), batches_at_once)
+        lookahead = self.sources.backend.lookahead if ahead else 0
+        # Closed by name: an error's traceback would keep what is in flight alive.
+        with closing(begun_ahead(self._begin, groups, lookahead)) as all_begun:
+            for group, begun in all_begun:
+                # Handed over one by one: a batch that was taken is not kept alive here.
+                batches = self._finish(group, begun)
+                del begun
+                yield from batches
+
+    def _finish(self, group: list[BatchPlan], begun: Begun[list[Batch]]) -> Iterator[Batch]:
+        batches: list[Batch] | None = None
+        try:
+            with self.meter.stage("sequence" if self.sources.collection is None else SIGNAL):
+                batches = begun.result()
+        except Exception as error:
             if len(group) == 1:
-                yield self._read_one(group[0])
-                continue
-            try:
-                batches = self._read(group)
-            except Exception:
-                # One at a time, so that the batches before the bad one are delivered.
-                for plan in group:
-                    yield self._read_one(plan)
-                continue
-            # Handed over one by one: a batch that was taken is not kept alive here.
-            batches.reverse()
-            while batches:
-                yield batches.pop()
+                raise self._failure(group[0], error) from error
+        del begun
+        if batches is None:
+            # One at a time, so that the batches before the bad one are delivered.
+            yield from map(self._read_one, group)
+            return
+        batches.reverse()
+        while batches:
+            yield batches.pop()
+
+    def _begin(self, plans: list[BatchPlan]) -> Begun[list[Batch]]:
+        windows = join_windows([plan.windows for plan in plans])
+        return begin(
+            lambda: self._ask(plans, windows),
+            lambda read: self._assemble(plans, windows, read),
+            [self.sources.backend],
+        )
 
     def _read_one(self, plan: BatchPlan) -> Batch:
         try:
-            return self._read([plan])[0]
+            return self._begin([plan]).result()[0]
         except Exception as error:
-            where = self._culprit(plan)
-            raise LoaderError(
-                f"batch {plan.index} of epoch {plan.epoch} could not be read at {where}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise self._failure(plan, error) from error
+
+    def _failure(self, plan: BatchPlan, error: Exception) -> LoaderError:
+        return LoaderError(
+            f"batch {plan.index} of epoch {plan.epoch} could not be read at {self._culprit(plan)}: "
+            f"{type(error).__name__}: {error}"
+        )
 
     def _culprit(self, plan: BatchPlan) -> str:
         """The first window that fails alone; where none does, the first of all."""
         describe, n = describe_window, len(plan.windows)
         for i in range(n):
             try:
-                self._read([plan.take(slice(i, i + 1))])
+                self._begin([plan.take(slice(i, i + 1))]).result()
             except Exception:
                 return describe(self.sources.contigs, plan.windows, i)
         return f"{describe(self.sources.contigs, plan.windows, 0)} or one of {n - 1} others"
 
-    def _read(self, plans: list[BatchPlan]) -> list[Batch]:
-        windows = join_windows([plan.windows for plan in plans])
-        tracks = plans[0].tracks
-        if self.personal is None:
-            values = None if self._signal is None else self._values(windows, tracks)
-            with self.meter.stage("sequence"):
-                onehot = self._onehot(windows)
-        else:
-            values, onehot = self._personal(self.personal, plans, windows)
+    def _ask(self, plans: list[BatchPlan], windows: Windows) -> tuple[Any, Any]:
+        """Values and one-hot sequences of all plans, which may not be there yet; or None."""
+        if self.personal is not None:
+            return self._personal(self.personal, plans, windows)
+        values = None if self._signal is None else self._values(windows, plans[0].tracks)
+        with self.meter.stage("sequence"):
+            return values, self._onehot(windows)
+
+    def _assemble(
+        self, plans: list[BatchPlan], windows: Windows, read: tuple[Any, Any]
+    ) -> list[Batch]:
+        """The batches, of what `_ask` returned and is there now."""
+        values, onehot = read
+        if values is not None and self._smooth is not None:
+            values = self._smoothed(values, windows, plans[0].tracks)
         batches, first = [], 0
         for plan in plans:
             stop = first + len(plan.windows)
@@ -154,7 +190,9 @@ class BatchReader:
             first = stop
         return batches
 
-    def _personal(self, personal: Personal, plans: list[BatchPlan], windows: Windows) -> Any:
+    def _personal(
+        self, personal: Personal, plans: list[BatchPlan], windows: Windows
+    ) -> tuple[Any, Any]:
         """Values and sequences on the haplotypes of each example's sample."""
         parts = [plan.positions.sample for plan in plans if plan.positions is not None]
         sample = np.concatenate([part for part in parts if part is not None])
@@ -182,13 +220,24 @@ class BatchReader:
         if swap is not None and wanted.reverse is not None:
             options = replace(options, track_swap=swap)
         with self.meter.stage(SIGNAL):
-            values = self.sources.collection.read(wanted, tracks=tracks, options=options)
-        width = self.window.moving_average_window_size
-        if width == 1:
-            return values
+            return self.sources.collection.read(wanted, tracks=tracks, options=options, wait=False)
+
+    def _smoothed(self, values: Any, windows: Windows, tracks: TrackIndices | None) -> Any:
+        assert self._smooth is not None
+        options = replace(self._smooth, track_swap=self._swap(windows, tracks))
         with self.meter.stage("assemble"):
-            smooth = smooth_and_bin(values, width, self.window.window_size, self.value.dtype)
-            return reverse_rows(smooth, windows.reverse, swap)
+            return self.sources.backend.smooth(values, options, windows.reverse)
+
+    def hand_over(self, batch: Batch, stream: int | None = None) -> None:
+        """Tell the backend whose its arrays of a batch are from now on; see `Backend.hand_over`.
+
+        Called in the thread of the consumer.
+        """
+        arrays = [batch.values]
+        if self.value.sequence_encoder == "onehot":
+            arrays.append(batch.sequences)
+        made = [array for array in arrays if array is not None]
+        self.sources.backend.hand_over(*made, stream=stream)
 
     def _onehot(self, windows: Windows) -> Any:
         if self.sources.genome is None or self.value.sequence_encoder != "onehot":
@@ -198,6 +247,7 @@ class BatchReader:
             self.sources.contigs,
             windows,
             SequenceOptions(dtype=self.value.dtype),
+            wait=False,
         )
 
     def _encoded(self, windows: Windows) -> Any:

@@ -124,7 +124,9 @@ def open_sources(
                 f"{', '.join(contigs.names[:3])}, ...) and {_genome_name(opened_genome)} (with "
                 f"{', '.join(list(genome_lengths)[:3])}, ...)"
             )
-    return Sources(opened, opened_genome, contigs, usable, load)
+    sources = Sources(opened, opened_genome, contigs, usable, load)
+    _ = sources.backend  # chosen in the thread that made the data set, whose GPU is meant
+    return sources
 
 
 def with_targets(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # "track" and "browser" lines configure a viewer; a contig of that name is followed by numbers.
-_SETTING = re.compile(r"(track|browser)(\s+(?!\d+\s+\d+(\s|$))|$)")
+_SETTING = re.compile(r"(track|browser)(\s++(?!\d+\s+\d+(\s|$))|$)")
 _PIECE_BYTES = 1 << 20
 
 

@@ -14,6 +14,8 @@ from bigwig_loader.plan.windows import Windows
 READ_GAP_BYTES = 16 << 10
 # ... up to this much, so that one large window still spreads over threads.
 READ_BYTES = 128 << 10
+# Deflate cannot expand by more: 258 bytes for two bits, and a little for headers (RFC 1951).
+MAX_EXPANSION = 1032
 
 Int64Array = npt.NDArray[np.int64]
 

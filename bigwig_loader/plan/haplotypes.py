@@ -18,6 +18,8 @@ HaplotypeLayout = Literal["BPLA", "BPAL"]
 TokenDtype = Literal["uint8", "int16", "int32", "int64"]
 
 N_CODES = 16
+# Bit of an entry of a haplotype's list: all but the variant's anchor base is applied.
+WITHOUT_ANCHOR = 1 << 30
 # What `tokens` are by default: A, C, G, T and all else.
 TOKENS = tuple({1: 0, 2: 1, 4: 2, 8: 3}.get(code, 4) for code in range(N_CODES))
 

@@ -56,6 +56,9 @@ class Stream(IntEnum):
     FLANK = 8  # drawn by the kernels (cuda_kernels/philox.cuh)
     SHIFT = 9
     SAMPLE = 10
+    CONTEXT = 11  # drawn by the C library (cuda_kernels/host/token_rows.cpp)
+    WINDOW = 12
+    TOKEN = 13  # drawn in torch too (bigwig_loader/token_masking.py)
 
 
 def new_seed() -> int:

@@ -5,7 +5,6 @@
 #include "../section.cuh"
 #include "clock.h"
 #include "files.h"
-#include "libdeflate.h"
 
 namespace bwl {
 namespace {
@@ -69,15 +68,6 @@ void keep(const Interval& item, int64_t low, int64_t high, StoredItem* out, int6
 
 BlockReader::BlockReader(const BwlRequest& request)
     : request_(request), cache_(static_cast<BlockCache*>(request.index->cache)) {}
-
-BlockReader::~BlockReader() {
-  if (libdeflate_ != nullptr) libdeflate().free_decompressor(libdeflate_);
-}
-
-HostInflateTables& BlockReader::tables() {
-  if (!tables_) tables_.reset(new HostInflateTables);
-  return *tables_;
-}
 
 Status BlockReader::fail(Status status, int64_t a, int64_t b) {
   failure_ = {status, {a, b}};
@@ -216,11 +206,8 @@ Status BlockReader::decode(const Block& block, BlockItems* items) {
 }
 
 Status BlockReader::check_zlib(const Block& block) {
-  if (block.n_bytes < kZlibHeaderBytes + kAdlerBytes) {
-    return fail(kTruncatedDeflate, kZlibHeaderBytes + kAdlerBytes, 0);
-  }
-  const Status status = check_zlib_header(block.bytes[0], block.bytes[1]);
-  return status == kOk ? kOk : fail(kBadZlibHeader, block.bytes[0], block.bytes[1]);
+  failure_.status = ZlibInflater::check_header(block.bytes, block.n_bytes, failure_.detail);
+  return failure_.status;
 }
 
 Status BlockReader::inflate_whole(const Block& block, const uint8_t** data, int64_t* n) {
@@ -244,29 +231,9 @@ Status BlockReader::inflate_whole(const Block& block, const uint8_t** data, int6
 // Inflates a block of at most `room` bytes into inflated_.
 Status BlockReader::inflate_into(const Block& block, int64_t room, int64_t* n) {
   uint8_t* out = ensure(inflated_, room);
-  if (libdeflate().zlib_decompress != nullptr) {
-    if (libdeflate_ == nullptr) libdeflate_ = libdeflate().alloc_decompressor();
-    size_t actual = 0;
-    if (libdeflate_ != nullptr &&
-        libdeflate().zlib_decompress(libdeflate_, block.bytes, static_cast<size_t>(block.n_bytes),
-                                     out, static_cast<size_t>(room), &actual) == 0) {
-      *n = static_cast<int64_t>(actual);
-      counts_.bytes_inflated += *n;
-      return kOk;
-    }
-  }
-  // Without libdeflate, or to find out what is wrong with the stream.
-  InflateState state;
-  inflate_begin(state, block.bytes + kZlibHeaderBytes,
-                block.n_bytes - kZlibHeaderBytes - kAdlerBytes);
-  const Status status = inflate_until_host(state, tables(), out, room, room + 1);
-  if (status != kOk) return fail(status, room, state.out_pos);
-  const uint32_t expected = load_u32(block.bytes + block.n_bytes - kAdlerBytes, true);
-  const uint32_t got = adler32(1, out, state.out_pos);
-  if (expected != got) return fail(kBadChecksum, expected, got);
-  *n = state.out_pos;
-  counts_.bytes_inflated += *n;
-  return kOk;
+  failure_.status = zlib_.inflate(block.bytes, block.n_bytes, out, room, n, failure_.detail);
+  if (failure_.status == kOk) counts_.bytes_inflated += *n;
+  return failure_.status;
 }
 
 Status BlockReader::decode_whole(const Block& block, bool add_to_cache, BlockItems* items) {
@@ -345,7 +312,7 @@ Status BlockReader::decode_start(const Block& block, BlockItems* items) {
   }
   auto inflate_to = [&](int64_t target) -> Status {
     if (!compressed) return kOk;
-    const Status status = inflate_until_host(state, tables(), inflated_.data(), block.capacity, target);
+    const Status status = inflate_until_host(state, zlib_.tables(), inflated_.data(), block.capacity, target);
     available = state.out_pos;
     return status == kOk ? kOk : fail(status, block.capacity, available);
   };

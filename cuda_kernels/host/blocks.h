@@ -1,14 +1,13 @@
 // From data blocks to the intervals that some window wants.
 #pragma once
-#include <memory>
 #include <vector>
 
 #include "../common.cuh"
 #include "../section.cuh"
 #include "cache.h"
-#include "inflate.h"
 #include "items.h"
 #include "request.h"
+#include "zlib_streams.h"
 
 namespace bwl {
 
@@ -42,7 +41,6 @@ struct ReadCounts {
 class BlockReader {
  public:
   explicit BlockReader(const BwlRequest& request);
-  ~BlockReader();
   BlockReader(const BlockReader&) = delete;
   BlockReader& operator=(const BlockReader&) = delete;
 
@@ -82,7 +80,6 @@ class BlockReader {
   Status inflate_whole(const Block& block, const uint8_t** data, int64_t* n);
   Status inflate_into(const Block& block, int64_t room, int64_t* n);
   Status check_zlib(const Block& block);
-  HostInflateTables& tables();
   Status fail(Status status, int64_t a, int64_t b);
 
   const BwlRequest& request_;
@@ -90,8 +87,7 @@ class BlockReader {
   ItemArena arena_;
   std::vector<uint8_t> compressed_;
   std::vector<uint8_t> inflated_;
-  void* libdeflate_ = nullptr;
-  std::unique_ptr<HostInflateTables> tables_;
+  ZlibInflater zlib_;
   BlockFailure failure_;
   ReadCounts counts_;
 };

@@ -5,7 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+
+#include "../common.cuh"
 #include "api.h"
+#include "parallel.h"
 
 namespace bwl {
 
@@ -84,6 +89,43 @@ int FileTable::read(int64_t file, int64_t offset, int64_t n_bytes, uint8_t* out,
 BWL_API void* bwl_files_open(const char* const* paths, const int64_t* sizes, int64_t n,
                              int64_t max_open) {
   return new bwl::FileTable(paths, sizes, n, max_open);
+}
+
+// Reads R ranges, each of one file, to addresses of the caller's, with up to n_threads threads.
+//
+// file, offset, n_bytes : (R,)
+// to                    : (R,) addresses
+// failure               : (4,) the first read that failed, or -1; its bwl::Status and two details:
+//                         errno and bytes read, or the range's end and the file's
+//
+// Reads behind one that failed may not have been made.
+BWL_API void bwl_files_read(void* files, int64_t n_reads, const int64_t* file,
+                            const int64_t* offset, const int64_t* n_bytes, uint8_t* const* to,
+                            int32_t n_threads, int64_t* failure) {
+  auto* table = static_cast<bwl::FileTable*>(files);
+  std::mutex failing;
+  std::atomic<int64_t> first_failed{n_reads};
+  bwl::parallel_for(n_reads, n_threads, [&](int64_t i, int) {
+    if (i > first_failed.load(std::memory_order_relaxed)) return;
+    bwl::Status status = bwl::kOk;
+    int64_t details[2] = {0, 0};
+    if (offset[i] < 0 || n_bytes[i] < 0 || n_bytes[i] > table->size(file[i]) - offset[i]) {
+      status = bwl::kPastEnd;
+      const auto end = static_cast<uint64_t>(offset[i]) + static_cast<uint64_t>(n_bytes[i]);
+      details[0] = static_cast<int64_t>(end);
+      details[1] = table->size(file[i]);
+    } else {
+      details[0] = table->read(file[i], offset[i], n_bytes[i], to[i], &details[1]);
+      if (details[0] != 0) status = bwl::kReadFailed;
+    }
+    if (status == bwl::kOk) return;
+    std::lock_guard<std::mutex> lock(failing);
+    if (i >= first_failed.load(std::memory_order_relaxed)) return;
+    first_failed.store(i, std::memory_order_relaxed);
+    failure[1] = status;
+    std::copy(details, details + 2, failure + 2);
+  });
+  failure[0] = first_failed == n_reads ? -1 : first_failed.load();
 }
 
 BWL_API void bwl_files_close(void* files) { delete static_cast<bwl::FileTable*>(files); }

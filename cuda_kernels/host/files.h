@@ -19,6 +19,9 @@ class FileTable {
   // A file that is no longer the size it had when its index was read gives ESTALE.
   int read(int64_t file, int64_t offset, int64_t n_bytes, uint8_t* out, int64_t* got);
 
+  // Bytes that the file has to have.
+  int64_t size(int64_t file) const { return entries_[static_cast<size_t>(file)].size; }
+
  private:
   struct Entry {
     std::string path;

@@ -11,7 +11,6 @@
 #include <new>
 #include <vector>
 
-#include "../bins.cuh"
 #include "api.h"
 #include "parallel.h"
 #include "rows.h"
@@ -93,23 +92,11 @@ void bin_values(const float* values, int64_t bin_size, int64_t n_bins, float* ou
   }
 }
 
-// Sums of bins without NaN need not look at every base: four running sums each.
+// Sums of bins without NaN need not look at every base.
 template <int kStatistic>
 void bin_sums(const float* values, int64_t bin_size, int64_t n_bins, float* out) {
   for (int64_t i = 0; i < n_bins; ++i) {
-    const float* in = values + i * bin_size;
-    double sums[4] = {0.0, 0.0, 0.0, 0.0};
-    int64_t k = 0;
-    for (; k + 4 <= bin_size; k += 4) {
-      for (int64_t j = 0; j < 4; ++j) sums[j] += static_cast<double>(in[k + j]);
-    }
-    for (; k < bin_size; ++k) sums[0] += static_cast<double>(in[k]);
-    const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    if (sum != sum) {
-      out[i] = bin_of_values<kStatistic>(in, bin_size);
-    } else {
-      out[i] = static_cast<float>(kStatistic == kMean ? sum / static_cast<double>(bin_size) : sum);
-    }
+    out[i] = sum_of_values<kStatistic>(values + i * bin_size, bin_size);
   }
 }
 
@@ -150,9 +137,6 @@ class Realigner {
   bool is_reversed(int64_t window) const {
     return windows_.reverse != nullptr && windows_.reverse[window] != 0;
   }
-  // Whether the bases of a haplotype are the values of its row.
-  bool is_plain() const { return request_.bin_size == 1 && request_.statistic != kStd; }
-
   const BwlRealign& request_;
   const BwlHaplotypeWindows& windows_;
   const Variants variants_;
@@ -190,20 +174,18 @@ RealignStatus Realigner::walk(int64_t window, int64_t ploid) {
 
 RealignStatus Realigner::write_track(int64_t window, int64_t place) {
   const BwlRealign& r = request_;
-  const int32_t* const source = is_reversed(window) ? r.source_track : nullptr;
-  const BwlTrack& track = r.tracks[source == nullptr ? place : source[place]];
-  const bool coverage = r.statistic == kCoverage;
-  const Fill fill = coverage ? Fill{kRepeat5p, 0, 0.0f} : track.fill;
-  const int64_t reach = fill_reach(fill);
-  const int64_t low = std::max(low_ - reach, std::min(windows_.start[window], low_));
-  const int64_t high = std::min(high_ + reach, std::max(windows_.end[window], high_));
+  const BwlTrack& track = track_at(r, window, place);
+  const Fill fill = fill_of(r, track);
+  const Stretch stretch =
+      looked_at(fill, windows_.start[window], windows_.end[window], low_, high_);
+  const int64_t low = stretch.low, high = stretch.high;
   int64_t n_bases = 0;
   for (const Haplotype& haplotype : haplotypes_) n_bases += haplotype.n_bases;
   if (track.dense != nullptr) {
     const int64_t first = track.dense_start[window];
     if (low < first || high > first + track.dense_bp) return kOutsideDense;
     const float* values = track.dense + window * track.dense_bp;
-    if (coverage) {
+    if (r.statistic == kCoverage) {
       painted_.resize(static_cast<size_t>(high - low));
       for (int64_t i = low; i < high; ++i) {
         painted_[static_cast<size_t>(i - low)] = is_nan(values[i - first]) ? 0.0f : 1.0f;
@@ -214,17 +196,7 @@ RealignStatus Realigner::write_track(int64_t window, int64_t place) {
   }
   const int64_t sample = track.sample[window];
   if (sample < 0 || sample >= track.n_samples) return kBadSample;
-  IntervalTrack intervals{{nullptr, nullptr, nullptr, 0},
-                          {track.transform, coverage ? 0.0f : r.uncovered,
-                           coverage ? 0.0f : r.out_of_bounds, r.contig_bp[windows_.contig_index[window]],
-                           coverage}};
-  const int32_t contig = track.contig[windows_.contig_index[window]];
-  if (contig >= 0) {
-    const int64_t list = contig * track.n_samples + sample;
-    const int64_t at = track.offsets[list];
-    intervals.list = {track.start + at, track.end + at, track.value + at,
-                      track.offsets[list + 1] - at};
-  }
+  const IntervalTrack intervals = intervals_of(r, track, window);
   if (high - low > kMaxPaintedShare * n_bases + kPaintedAnyway) {
     return write_rows(ListTrack(intervals), fill, track.transform, window, place);
   }
@@ -245,7 +217,7 @@ RealignStatus Realigner::write_rows(const Track& track, const Fill& fill,
     const int64_t at = r.row_offset == nullptr ? row * n : r.row_offset[row];
     if (r.row_offset != nullptr && r.row_offset[row + 1] - at != n) return kOtherLength;
     float* values;
-    if (is_plain() && r.dtype == 0) {
+    if (is_plain(r) && r.dtype == 0) {
       values = static_cast<float*>(r.out) + at;
     } else {
       if (static_cast<int64_t>(bases_.size()) < haplotype.n_bases) {
@@ -295,7 +267,7 @@ void store(const float* values, int64_t n, T* out) {
 void Realigner::finish(float* values, int64_t n_bases, const Transform& transform, int64_t at,
                        int64_t n) {
   const BwlRealign& r = request_;
-  if (!is_plain()) {
+  if (!is_plain(r)) {
     if (static_cast<int64_t>(bins_.size()) < n) bins_.resize(static_cast<size_t>(n));
     float* const bins = r.dtype == 0 ? static_cast<float*>(r.out) + at : bins_.data();
     switch (r.statistic) {

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from bigwig_loader.dataset import BigWigDataset
 from bigwig_loader.errors import InvalidInputError, LoaderError
 from bigwig_loader.example_data import ExampleData
 from bigwig_loader.jax import JaxBatch, JaxDataset, to_jax
+from tests.helpers.distributed_example import main_of
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.tiny_dataset import tiny_options
 
@@ -335,3 +337,55 @@ def test_batches_are_shared_out_over_devices_and_processes(
                 first = (rank * n_devices + device) * 2
                 assert rows == whole.starts[first : first + 2].tolist()
             assert len(got["starts"]) == n_devices
+
+
+as_cpu = pytest.mark.parametrize(
+    "fake_cuda", [{"mode": "late", "dlpack_as_cpu": True}], ids=["late"], indirect=True
+)
+
+
+@as_cpu
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_batches_of_a_gpu(fake_cuda: ModuleType, make: MakeDataset, dtype: str) -> None:
+    made = JaxDataset(make(dtype=dtype, device="cuda"))
+    for got, expected in zip(list(made), make(dtype=dtype, device="cpu"), strict=True):
+        for name in ARRAY_FIELDS:
+            a, b = getattr(got, name), getattr(expected, name)
+            assert (a is None) == (b is None)
+            if a is not None:
+                assert isinstance(a, jax.Array)
+                np.testing.assert_array_equal(a, b)
+        assert got.values.dtype == got.sequences.dtype == np.dtype(expected.values.dtype)
+
+
+@as_cpu
+def test_arrays_of_a_gpu_are_copied(fake_cuda: ModuleType) -> None:
+    # JAX may use them longer than it holds them.
+    from bigwig_loader.backend.cuda.backend import CudaBackend
+
+    for dtype in (np.float32, ml_dtypes.bfloat16):
+        array = CudaBackend(0).to_device(np.arange(6).astype(dtype).reshape(2, 3))
+        made = to_jax(array, jax.devices()[0])
+        assert made.dtype == dtype
+        assert made.unsafe_buffer_pointer() != array.data.ptr
+        np.testing.assert_array_equal(made, np.arange(6).reshape(2, 3))
+
+
+@pytest.mark.parametrize("fake_cuda", ["late"], indirect=True)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_jax_without_a_gpu(fake_cuda: ModuleType, make: MakeDataset, dtype: str) -> None:
+    (got, *_), (expected, *_) = (
+        list(JaxDataset(make(dtype=dtype, device=device))) for device in ("cuda", "cpu")
+    )
+    assert got.values.dtype == expected.values.dtype
+    np.testing.assert_array_equal(got.values, expected.values)
+
+
+@as_cpu
+def test_the_example(
+    fake_cuda: ModuleType, tiny_data: ExampleData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = main_of("any_framework", tiny_data)
+    means = [main("folder", device, "jax") for device in ("cpu", "cuda")]
+    assert means[0] == means[1]
+    assert capsys.readouterr().out.count("jax: (16, 32, 4) float32 on ") == 4

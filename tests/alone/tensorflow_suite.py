@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import ml_dtypes
@@ -17,6 +18,7 @@ from bigwig_loader.dataset import BigWigDataset
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.example_data import ExampleData
 from bigwig_loader.tensorflow import as_tf_dataset, to_tensorflow
+from tests.helpers.distributed_example import main_of
 from tests.helpers.tiny_dataset import tiny_options
 
 N_BATCHES = 5
@@ -177,6 +179,17 @@ def test_aligned_memory_is_shared(name: str) -> None:
     assert float(got[5]) == 3
 
 
+@pytest.mark.parametrize("offset", [4, 16, 32])
+def test_memory_that_is_not_aligned_can_be_worked_on(offset: int) -> None:
+    memory = np.ones(4096 + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    array = memory[start : start + 4096].view(np.float32).reshape(16, 4, 16)
+    array[:] = 2
+    assert float(tf.reduce_mean(to_tensorflow(array))) == 2
+    half = np.full((8, 8), 2, ml_dtypes.bfloat16).reshape(-1)[1:33]
+    assert float(tf.reduce_mean(to_tensorflow(half))) == 2
+
+
 def test_what_is_no_plain_array() -> None:
     assert to_tensorflow(["ACGT", "AC"]).numpy().tolist() == [b"ACGT", b"AC"]
     assert to_tensorflow(np.zeros((0, 4), np.float32)).shape == (0, 4)
@@ -193,3 +206,55 @@ def test_objects_are_refused(make: MakeDataset) -> None:
 
     with pytest.raises(InvalidInputError, match="objects"):
         as_tf_dataset(make(sequence_encoder=encode))
+
+
+as_cpu = pytest.mark.parametrize(
+    "fake_cuda", [{"mode": "late", "dlpack_as_cpu": True}], ids=["late"], indirect=True
+)
+
+
+@as_cpu
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_batches_of_a_gpu(fake_cuda: ModuleType, make: MakeDataset, dtype: str) -> None:
+    wanted = [to_tensorflow(batch) for batch in make(dtype=dtype, device="cpu")]
+    dataset = make(dtype=dtype, device="cuda")
+    # As they are, and by way of tf.data, which works in host memory.
+    for made in ([to_tensorflow(batch) for batch in list(dataset)], as_tf_dataset(dataset)):
+        dataset.set_epoch(0)
+        for got, expected in zip(made, wanted, strict=True):
+            assert got.keys() == expected.keys()
+            for name in got:
+                assert got[name].dtype == expected[name].dtype
+                np.testing.assert_array_equal(got[name].numpy(), expected[name].numpy())
+
+
+@as_cpu
+def test_arrays_of_a_gpu_are_copied(fake_cuda: ModuleType) -> None:
+    # TensorFlow may use them longer than it holds them.
+    from bigwig_loader.backend.cuda.backend import CudaBackend
+
+    backend = CudaBackend(0)
+    array = backend.to_device(np.arange(6, dtype=np.float32).reshape(2, 3))
+    made = to_tensorflow((array, backend.empty((0, 3), "bfloat16"), array[1:]))
+    backend.device.fill(array.data.ptr, 255, array.nbytes, backend.device.stream())
+    del backend
+    np.testing.assert_array_equal(made[0].numpy(), np.arange(6).reshape(2, 3))
+    assert made[1].dtype == tf.bfloat16
+    assert made[1].shape == (0, 3)
+    assert float(tf.reduce_sum(made[2])) == 12  # a row that is not aligned
+
+
+@pytest.mark.parametrize("fake_cuda", ["late"], indirect=True)
+def test_a_tensorflow_without_a_gpu(fake_cuda: ModuleType, make: MakeDataset) -> None:
+    batch, expected = (next(iter(make(device=d, prefetch=0))) for d in ("cuda", "cpu"))
+    assert_same(to_tensorflow(batch.values), expected.values)
+
+
+@as_cpu
+def test_the_example(
+    fake_cuda: ModuleType, tiny_data: ExampleData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = main_of("any_framework", tiny_data)
+    means = [main("folder", device, "tensorflow") for device in ("cpu", "cuda")]
+    assert means[0] == means[1]
+    assert capsys.readouterr().out.count("tensorflow: (16, 32, 4) float32 on ") == 4

@@ -1,7 +1,8 @@
-"""Haplotypes of windows: the C library against the oracle that writes variants into strings."""
+"""Haplotypes of windows: every backend against the oracle that writes variants into strings."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import ml_dtypes
@@ -11,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
-from bigwig_loader.backend.select import select_backend
-from bigwig_loader.errors import InvalidInputError, NotFoundError
+from bigwig_loader.errors import InvalidDataError, InvalidInputError, NotFoundError
 from bigwig_loader.formats.genome import Genome
-from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows
+from bigwig_loader.plan.haplotypes import WITHOUT_ANCHOR, HaplotypeOptions, HaplotypeWindows
 from tests.helpers.haplotypes import World, random_world, tables, worlds
+from tests.helpers.on_backend import OnBackend
 from tests.oracles import haplotypes as oracle
 from tests.oracles.haplotypes import Base, Variant
 from tests.oracles.sequence import COMPLEMENT, code_of, letters_of
@@ -83,34 +84,32 @@ def split(array: np.ndarray, offsets: np.ndarray | None, n_rows: int) -> list[np
     return [array[a:b] for a, b in pairwise(offsets)]
 
 
-@given(st.data(), worlds(), st.sampled_from(POLICIES))
-def test_letters_and_annotation_equal_the_oracle(
-    data: st.DataObject, world: World, policy: str
-) -> None:
-    windows = data.draw(windows_of(world))
-    reader = open_world(world, policy, n_threads=2)
-    got = reader.encode(windows, BYTES, annotate=True)
-    rows = expected_rows(world, windows, policy)
-    reverse = reversed_rows(world, windows)
-    assert got.data.dtype == np.dtype("S1")
-    if windows.length_bp is None:
-        assert np.diff(got.offsets).tolist() == [len(row) for row in rows]
-    else:
-        assert got.data.shape == (len(windows), world.ploidy, windows.length_bp)
-    n_bases = [len(list(world.sequences.values())[c]) for c in windows.contig_index]
-    for i, (text, records, coordinates) in enumerate(
-        zip(
-            split(got.data, got.offsets, len(rows)),
-            split(got.var_idxs, got.offsets, len(rows)),
-            split(got.ref_coords, got.offsets, len(rows)),
-            strict=True,
-        )
-    ):
-        assert text.tobytes().decode() == oracle.letters(rows[i], reverse[i])
-        assert records.tolist() == oracle.records(rows[i], reverse[i])
-        assert coordinates.tolist() == oracle.coordinates(
-            rows[i], n_bases[i // world.ploidy], reverse[i]
-        )
+def test_letters_and_annotation_equal_the_oracle(on: OnBackend) -> None:
+    @on.examples(100, data=st.data(), world=worlds(), policy=st.sampled_from(POLICIES))
+    def check(data: st.DataObject, world: World, policy: str) -> None:
+        windows = data.draw(windows_of(world))
+        got = on.encode(on.open(world, policy), windows, BYTES, annotate=True)
+        rows = expected_rows(world, windows, policy)
+        reverse = reversed_rows(world, windows)
+        assert got.data.dtype == np.dtype("S1")
+        if windows.length_bp is None:
+            assert np.diff(got.offsets).tolist() == [len(row) for row in rows]
+        else:
+            assert got.data.shape == (len(windows), world.ploidy, windows.length_bp)
+        n_bases = [len(list(world.sequences.values())[c]) for c in windows.contig_index]
+        for i, (text, records, coordinates) in enumerate(
+            zip(
+                split(got.data, got.offsets, len(rows)),
+                split(got.var_idxs, got.offsets, len(rows)),
+                split(got.ref_coords, got.offsets, len(rows)),
+                strict=True,
+            )
+        ):
+            assert text.tobytes().decode() == oracle.letters(rows[i], reverse[i])
+            assert records.tolist() == oracle.records(rows[i], reverse[i])
+            assert coordinates.tolist() == oracle.coordinates(
+                rows[i], n_bases[i // world.ploidy], reverse[i]
+            )
 
 
 @given(st.data(), worlds(), st.sampled_from(POLICIES))
@@ -165,26 +164,25 @@ def encoded(row: list[Base], reverse: bool, options: HaplotypeOptions) -> np.nda
     return out.astype(DTYPES.get(options.dtype, options.dtype))
 
 
-@given(st.data(), worlds("ACGTNRYK"), st.sampled_from(ENCODINGS))
-def test_every_encoding_equals_the_oracle(
-    data: st.DataObject, world: World, options: HaplotypeOptions
-) -> None:
-    windows = data.draw(windows_of(world))
-    got = open_world(world).encode(windows, options)
-    rows = expected_rows(world, windows, "first")
-    lengths = [len(list(world.sequences.values())[c]) for c in windows.contig_index]
-    for i, row in enumerate(rows):
-        inside = range(lengths[i // world.ploidy])
-        rows[i] = [b if b.position in inside else b._replace(letter="outside") for b in row]
-    assert got.var_idxs is None
-    assert got.ref_coords is None
-    found = split(got.data, got.offsets, len(rows))
-    for row, reverse, piece in zip(rows, reversed_rows(world, windows), found, strict=True):
-        expected = encoded(row, reverse, options)
-        if options.encoding == "onehot" and options.layout == "BPAL" and windows.length_bp:
-            expected = expected.T
-        assert piece.dtype == expected.dtype
-        np.testing.assert_array_equal(piece, expected)
+def test_every_encoding_equals_the_oracle(on: OnBackend) -> None:
+    @on.examples(150, data=st.data(), world=worlds("ACGTNRYK"), options=st.sampled_from(ENCODINGS))
+    def check(data: st.DataObject, world: World, options: HaplotypeOptions) -> None:
+        windows = data.draw(windows_of(world))
+        got = on.encode(on.open(world), windows, options)
+        rows = expected_rows(world, windows, "first")
+        lengths = [len(list(world.sequences.values())[c]) for c in windows.contig_index]
+        for i, row in enumerate(rows):
+            inside = range(lengths[i // world.ploidy])
+            rows[i] = [b if b.position in inside else b._replace(letter="outside") for b in row]
+        assert got.var_idxs is None
+        assert got.ref_coords is None
+        found = split(got.data, got.offsets, len(rows))
+        for row, reverse, piece in zip(rows, reversed_rows(world, windows), found, strict=True):
+            expected = encoded(row, reverse, options)
+            if options.encoding == "onehot" and options.layout == "BPAL" and windows.length_bp:
+                expected = expected.T
+            assert piece.dtype == expected.dtype
+            np.testing.assert_array_equal(piece, expected)
 
 
 @given(worlds())
@@ -200,23 +198,40 @@ def test_resolved_lists_are_what_the_oracle_applies(world: World) -> None:
             assert (got >> 30).tolist() == [int(without) for _, without in expected]
 
 
-@given(st.data(), worlds(), st.sampled_from(POLICIES))
-def test_variants_that_are_not_kept_are_gone_before_overlaps_are_decided(
-    data: st.DataObject, world: World, policy: str
-) -> None:
-    windows = data.draw(windows_of(world))
-    table, genotypes = world.tables()
-    keep = np.random.default_rng(len(table)).random(len(table)) < 0.5
-    kept = set(table.record[keep].tolist())
-    fewer = World(
-        world.sequences, world.samples, world.ploidy, world.variants,
-        {hap: [v for v in found if v.record in kept] for hap, found in world.carried.items()},
-    )  # fmt: skip
-    got = HaplotypeReader(world.genome(), table, genotypes, overlap=policy, keep=keep)  # type: ignore[arg-type]
-    expected = open_world(fewer, policy)
-    a, b = (reader.encode(windows, BYTES, annotate=True) for reader in (got, expected))
-    np.testing.assert_array_equal(a.data, b.data)
-    np.testing.assert_array_equal(a.var_idxs, b.var_idxs)
+def test_variants_that_are_not_kept_are_gone_before_overlaps_are_decided(on: OnBackend) -> None:
+    @on.examples(100, data=st.data(), world=worlds(), policy=st.sampled_from(POLICIES))
+    def check(data: st.DataObject, world: World, policy: str) -> None:
+        windows = data.draw(windows_of(world))
+        table, _ = world.tables()
+        keep = np.random.default_rng(len(table)).random(len(table)) < 0.5
+        kept = set(table.record[keep].tolist())
+        fewer = World(
+            world.sequences, world.samples, world.ploidy, world.variants,
+            {hap: [v for v in found if v.record in kept] for hap, found in world.carried.items()},
+        )  # fmt: skip
+        got, expected = on.open(world, policy, keep), on.open(fewer, policy)
+        a, b = (on.encode(reader, windows, BYTES, annotate=True) for reader in (got, expected))
+        np.testing.assert_array_equal(a.data, b.data)
+        np.testing.assert_array_equal(a.var_idxs, b.var_idxs)
+
+
+def test_other_variants_on_the_same_genome(on: OnBackend) -> None:
+    """Also entries of which all but the anchor is applied."""
+    first = [Variant(2, "G", "C", 0)]
+    world = World({"c": "ACGTACGT"}, ("s",), 1, {"c": first}, {("c", "s", 0): first})
+    reader = on.open(world)
+    both = [*first, Variant(2, "G", "GTT", 1)]
+    table, genotypes = tables({"c": both}, {("c", "s", 0): both}, ("s",), 1)
+    entries = genotypes.variants | np.array([0, WITHOUT_ANCHOR], np.int32)
+    other = reader.with_variants(table, replace(genotypes, variants=entries), "window")
+    windows = HaplotypeWindows([0], [0], [8], [0])
+    assert on.encode(other, windows, BYTES).data.tobytes() == b"ACCTTTACGT"
+    assert on.encode(reader, windows, BYTES).data.tobytes() == b"ACCTACGT"
+    keep = np.array([False, True])
+    fewer = reader.with_variants(table, genotypes, "first", keep)
+    assert on.encode(fewer, windows, BYTES).data.tobytes() == b"ACGTTTACGT"
+    assert fewer.keep is not None
+    assert reader.genotypes.variants.tolist() == [0]
 
 
 @pytest.fixture(scope="module")
@@ -247,10 +262,13 @@ def places(large: World) -> dict[tuple[str, str, int], list[list[Base]]]:
 
 @pytest.mark.parametrize("length", [None, 3_001])
 def test_long_windows_equal_the_oracle(
-    large: World, places: dict[tuple[str, str, int], list[list[Base]]], length: int | None
+    on: OnBackend,
+    large: World,
+    places: dict[tuple[str, str, int], list[list[Base]]],
+    length: int | None,
 ) -> None:
     windows = large_windows(large, length)
-    got = open_world(large, n_threads=2).encode(windows, BYTES, annotate=True)
+    got = on.encode(on.open(large), windows, BYTES, annotate=True)
     contigs = list(large.sequences)
     found = split(got.data, got.offsets, 80)
     coordinates = split(got.ref_coords, got.offsets, 80)
@@ -288,21 +306,21 @@ def test_threads_change_nothing(
 
 @pytest.mark.parametrize("at", [-FAR, FAR])
 @pytest.mark.parametrize("length", [None, 7])
-def test_windows_far_outside_are_padding(at: int, length: int | None) -> None:
+def test_windows_far_outside_are_padding(on: OnBackend, at: int, length: int | None) -> None:
     world = World(
         {"c": "ACGTACGT"}, ("s",), 1, {"c": [Variant(2, "G", "GTT", 0)]},
         {("c", "s", 0): [Variant(2, "G", "GTT", 0)]},
     )  # fmt: skip
     windows = HaplotypeWindows([0], [at], [at + 7], [0], [True], length_bp=length)
-    got = open_world(world).encode(windows, BYTES, annotate=True)
+    got = on.encode(on.open(world), windows, BYTES, annotate=True)
     assert got.data.tobytes() == b"NNNNNNN"
     assert (got.var_idxs == -1).all()
     assert (got.ref_coords == (-1 if at < 0 else 2_147_483_647)).all()
-    one_hot = open_world(world).encode(windows, HaplotypeOptions())
+    one_hot = on.encode(on.open(world), windows)
     assert not one_hot.data.any()
 
 
-def test_shift_is_the_haplotype_without_its_first_bases(large: World) -> None:
+def test_shift_is_the_haplotype_without_its_first_bases(on: OnBackend) -> None:
     """Also where the shift ends inside an insertion, or swallows a deletion."""
     variants = [Variant(3, "T", "TGGGG", 0), Variant(6, "GTAC", "G", 1), Variant(12, "A", "C", 2)]
     world = World(
@@ -310,40 +328,40 @@ def test_shift_is_the_haplotype_without_its_first_bases(large: World) -> None:
     )
     whole = oracle.whole(world.sequences["c"], variants, "first")
     assert whole == "ACGTGGGGACGGTCCGTACGT"
-    reader = open_world(world)
+    reader = on.open(world)
     for k in range(20):
         windows = HaplotypeWindows([0], [0], [4], [0], shift=[[k]], length_bp=3)
         padded = whole + "NNNN"
-        assert reader.encode(windows, BYTES).data.tobytes().decode() == padded[k : k + 3]
+        assert on.encode(reader, windows, BYTES).data.tobytes().decode() == padded[k : k + 3]
 
 
-def test_no_windows(large: World) -> None:
-    reader = open_world(large)
+def test_no_windows(on: OnBackend, large: World) -> None:
+    reader = on.open(large)
     none = np.empty(0)
     windows = HaplotypeWindows(none, none, none, none, length_bp=5)
-    assert reader.encode(windows, HaplotypeOptions()).data.shape == (0, 2, 5, 4)
-    assert reader.encode(windows, HaplotypeOptions(layout="BPAL")).data.shape == (0, 2, 4, 5)
-    ragged = reader.encode(HaplotypeWindows(none, none, none, none), BYTES)
+    assert on.encode(reader, windows).data.shape == (0, 2, 5, 4)
+    assert on.encode(reader, windows, HaplotypeOptions(layout="BPAL")).data.shape == (0, 2, 4, 5)
+    ragged = on.encode(reader, HaplotypeWindows(none, none, none, none), BYTES)
     assert ragged.data.shape == (0,)
     assert ragged.offsets.tolist() == [0]
 
 
-def test_no_variants_and_no_contigs_with_variants() -> None:
+def test_no_variants_and_no_contigs_with_variants(on: OnBackend) -> None:
     genome = Genome.from_arrays({"c": "ACGT", "d": "GG"})
     table, genotypes = tables({"c": [], "d": []}, {}, ("s",))
-    reader = HaplotypeReader(genome, table, genotypes)
+    reader = on.backend.open_haplotypes(genome, table, genotypes)
     windows = HaplotypeWindows([0, 1], [0, 0], [4, 2], [0, 0])
-    assert reader.encode(windows, BYTES).data.tobytes() == b"ACGTACGTGGGG"
+    assert on.encode(reader, windows, BYTES).data.tobytes() == b"ACGTACGTGGGG"
     assert reader.ploidy == 2
 
 
-def test_contigs_are_found_by_name() -> None:
+def test_contigs_are_found_by_name(on: OnBackend) -> None:
     """The genome may hold more contigs, in another order."""
     genome = Genome.from_arrays({"x": "TTTTTT", "d": "GGGG", "c": "ACGT"})
     variant = Variant(1, "C", "CAA", 5)
     table, genotypes = tables({"c": [variant], "d": []}, {("c", "s", 1): [variant]}, ("s",))
-    reader = HaplotypeReader(genome, table, genotypes)
-    got = reader.encode(HaplotypeWindows([1, 0], [0, 0], [4, 4], [0, 0]), BYTES)
+    reader = on.backend.open_haplotypes(genome, table, genotypes)
+    got = on.encode(reader, HaplotypeWindows([1, 0], [0, 0], [4, 4], [0, 0]), BYTES)
     assert got.data.tobytes() == b"GGGGGGGGACGTACAAGT"
 
 
@@ -352,14 +370,15 @@ def test_contigs_are_found_by_name() -> None:
     [BYTES, HaplotypeOptions(), HaplotypeOptions(layout="BPAL"), HaplotypeOptions("codes")],
     ids=["bytes", "rows", "planes", "codes"],
 )
-def test_out_is_written_and_returned(large: World, options: HaplotypeOptions) -> None:
+def test_out_is_written_and_returned(
+    on: OnBackend, large: World, options: HaplotypeOptions
+) -> None:
     windows = large_windows(large, 100)
-    reader = open_world(large)
-    expected = reader.encode(windows, options).data
-    out = np.zeros_like(expected)
-    got = reader.encode(windows, options, out=out)
-    assert np.shares_memory(got.data, out)
-    np.testing.assert_array_equal(out, expected)
+    reader = on.open(large)
+    expected = on.encode(reader, windows, options).data
+    out = on.empty_as(expected)
+    assert reader.encode(windows, options, out=out).data is out
+    np.testing.assert_array_equal(on.host(out, expected.dtype), expected)
 
 
 @pytest.mark.parametrize(
@@ -392,18 +411,17 @@ def test_out_that_does_not_fit_is_refused(large: World, out: np.ndarray) -> None
     ],
 )
 def test_windows_out_of_range_are_refused(
-    large: World, windows: HaplotypeWindows, field: str
+    on: OnBackend, large: World, windows: HaplotypeWindows, field: str
 ) -> None:
-    reader = open_world(large)
+    reader = on.open(large)
     for call in (lambda: reader.encode(windows, BYTES), lambda: reader.lengths(windows)):
         with pytest.raises(InvalidInputError, match=field):
             call()
 
 
-def test_a_genome_without_the_contig_is_refused(large: World) -> None:
-    table, genotypes = large.tables()
+def test_a_genome_without_the_contig_is_refused(on: OnBackend, large: World) -> None:
     with pytest.raises(NotFoundError, match="contig 'b'"):
-        HaplotypeReader(Genome.from_arrays({"a": "ACGT"}), table, genotypes)
+        on.backend.open_haplotypes(Genome.from_arrays({"a": "ACGT"}), *large.tables())
 
 
 @pytest.mark.parametrize(
@@ -415,20 +433,25 @@ def test_options_are_checked(field: str, value: str) -> None:
         HaplotypeOptions(**{field: value})  # type: ignore[arg-type]
 
 
-def test_unknown_overlap_policy_is_refused(large: World) -> None:
+def test_unknown_overlap_policy_is_refused(on: OnBackend, large: World) -> None:
     with pytest.raises(InvalidInputError, match="overlap"):
-        open_world(large, "last")
+        on.open(large, "last")
 
 
-def test_the_backend_opens_the_same(large: World) -> None:
-    table, genotypes = large.tables()
-    reader = select_backend("cpu").open_haplotypes(
-        large.genome(), table, genotypes, overlap="bcftools"
-    )
-    windows = large_windows(large, 64)
-    np.testing.assert_array_equal(
-        reader.encode(windows, BYTES).data,
-        open_world(large, "bcftools").encode(windows, BYTES).data,
-    )
-    assert reader.genotypes is genotypes
-    assert reader.table is table
+def test_an_entry_that_is_no_variant_is_noticed(on: OnBackend) -> None:
+    variant = Variant(2, "G", "GTT", 0)
+    table, genotypes = tables({"c": [variant]}, {("c", "s", 0): [variant]}, ("s",), 1)
+    damaged = replace(genotypes, variants=np.array([7], np.int32))
+    reader = on.backend.open_haplotypes(Genome.from_arrays({"c": "ACGTACGT"}), table, damaged)
+    for length in (None, 8):
+        windows = HaplotypeWindows([0], [0], [8], [0], length_bp=length)
+        with pytest.raises(InvalidDataError, match="rows 0 to 0 of the variants"):
+            on.encode(reader, windows, BYTES)
+
+
+def test_a_reader_says_what_it_was_made_of(on: OnBackend, large: World) -> None:
+    genome, (table, genotypes) = large.genome(), large.tables()
+    reader = on.backend.open_haplotypes(genome, table, genotypes, overlap="bcftools")
+    assert (reader.genome, reader.table, reader.genotypes) == (genome, table, genotypes)
+    assert (reader.overlap, reader.keep, reader.ploidy) == ("bcftools", None, 2)
+    assert reader.free.shape == (len(table),)

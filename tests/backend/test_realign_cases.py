@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
-from bigwig_loader.backend.cpu.realign import (
-    RealignedTracks,
-    TrackRows,
-    realign_tracks,
-    reference_tracks,
-)
+from bigwig_loader.backend.protocol import RealignedTracks
 from bigwig_loader.formats.interval_table import IntervalTable
 from bigwig_loader.plan.fills import (
     Constant,
@@ -21,9 +15,11 @@ from bigwig_loader.plan.fills import (
     Repeat5p,
     Repeat5pNormalized,
 )
+from bigwig_loader.plan.realign import Draws, TrackRows
 from bigwig_loader.plan.windows import ContigTable
 from bigwig_loader.track_sources import BigWigs, Table
 from tests.helpers.gvl_cases import CLEAN, Case, read_case
+from tests.helpers.on_backend import OnBackend
 
 N_TRACKS = 2
 FILLS: dict[str, Fill] = {
@@ -60,27 +56,29 @@ def rows(realigned: RealignedTracks, n_rows: int) -> list[np.ndarray]:
     return np.split(realigned.data, realigned.offsets[1:-1])
 
 
-@pytest.mark.parametrize("from_bigwigs", [False, True], ids=["bedgraph", "bigwig"])
 @pytest.mark.parametrize("name", CLEAN)
-def test_cases(name: str, from_bigwigs: bool) -> None:
+def test_cases(on: OnBackend, name: str) -> None:
     case = read_case(name)
-    reader = HaplotypeReader(case.genome(), *case.tables(), overlap="window")
-    made = tables(case, from_bigwigs)
+    reader = on.open(case, "window")
     compared = 0
-    for length, expected in case.modes():
-        windows = case.windows(length)
-        tracks = [TrackRows(table, windows.sample) for table in made]
-        for fill, by_region in expected["tracks"].items():
-            got = realign_tracks(reader, windows, tracks, [FILLS[fill]] * N_TRACKS)
-            want = [x for region in by_region for s in region for track in s for x in track]
-            for one, other in zip(rows(got, len(want)), want, strict=True):
-                np.testing.assert_allclose(one, np.array(other, np.float32), rtol=1e-4, atol=1e-6)
-                compared += 1
+    # The files are the host's business.
+    for from_bigwigs in (False, True) if on.is_cpu else (False,):
+        made = tables(case, from_bigwigs)
+        for length, expected in case.modes():
+            windows = case.windows(length)
+            tracks = [TrackRows(table, windows.sample) for table in made]
+            for fill, by_region in expected["tracks"].items():
+                got = on.realign(reader, windows, tracks, [FILLS[fill]] * N_TRACKS)
+                want = [x for region in by_region for s in region for track in s for x in track]
+                for one, other in zip(rows(got, len(want)), want, strict=True):
+                    expected_row = np.array(other, np.float32)
+                    np.testing.assert_allclose(one, expected_row, rtol=1e-4, atol=1e-6)
+                    compared += 1
     assert compared
 
 
 @pytest.mark.parametrize("name", CLEAN)
-def test_reference_coordinates(name: str) -> None:
+def test_reference_coordinates(on: OnBackend, name: str) -> None:
     case = read_case(name)
     windows = case.windows()
     made = tables(case, True)
@@ -88,7 +86,7 @@ def test_reference_coordinates(name: str) -> None:
         tuple(case.sequences), np.array([len(s) for s in case.sequences.values()])
     )
     tracks = [TrackRows(table, windows.sample) for table in made]
-    got = reference_tracks(windows, tracks, contigs)
+    got = on.along_reference(contigs, windows, tracks)
     by_region = case.expected["ragged"]["tracks_reference_coords"]
     want = [track for region in by_region for sample in region for track in sample]
     for one, other in zip(rows(got, len(want)), want, strict=True):
@@ -96,18 +94,17 @@ def test_reference_coordinates(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["02_ins", "50_track_intervals", "rn_03"])
-def test_flank_samples_come_from_the_pool(name: str) -> None:
+def test_flank_samples_come_from_the_pool(on: OnBackend, name: str) -> None:
     case = read_case(name)
-    table, genotypes = case.tables()
-    reader = HaplotypeReader(case.genome(), table, genotypes, overlap="window")
+    reader = on.open(case, "window")
     windows = case.windows()
     made = tables(case, False)
     tracks = [TrackRows(t, windows.sample) for t in made]
-    cells = np.arange(len(windows))
-    got = realign_tracks(reader, windows, tracks, [FlankSample(2)] * 2, cells=cells)
-    plain = realign_tracks(reader, windows, tracks, [Repeat5p()] * 2)
-    coordinates = reader.encode(windows, annotate=True).ref_coords
-    offsets = reader.encode(windows).offsets
+    draws = Draws(0, 0, np.arange(len(windows)))
+    got = on.realign(reader, windows, tracks, [FlankSample(2)] * 2, draws=draws)
+    plain = on.realign(reader, windows, tracks, [Repeat5p()] * 2)
+    found = on.encode(reader, windows, annotate=True)
+    coordinates, offsets = found.ref_coords, found.offsets
     assert coordinates is not None
     assert offsets is not None
     n_rows = len(windows) * N_TRACKS * 2
@@ -134,12 +131,12 @@ def test_flank_samples_come_from_the_pool(name: str) -> None:
     assert drawn
 
 
-def test_windows_of_fixed_length_reach_behind_the_region() -> None:
+def test_windows_of_fixed_length_reach_behind_the_region(on: OnBackend) -> None:
     case = read_case("03_del")
-    reader = HaplotypeReader(case.genome(), *case.tables())
+    reader = on.open(case)
     made = tables(case, True)
     windows = case.windows(40)
-    got = realign_tracks(reader, windows, [TrackRows(made[0], windows.sample)], [Repeat5p()])
+    got = on.realign(reader, windows, [TrackRows(made[0], windows.sample)], [Repeat5p()])
     ends = reader.ends(windows)
     assert (ends > windows.end[:, None]).any()
     assert (got.data[..., -1] != 0).all()

@@ -87,7 +87,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return build("address,undefined", tmp_path_factory.mktemp("asan"))
 
 
-@pytest.mark.parametrize("what", ["files", "fuzz", "threads", "haplotypes"])
+@pytest.mark.parametrize("what", ["files", "fuzz", "threads", "haplotypes", "tokens"])
 def test_no_bad_memory_access_and_no_undefined_behaviour(
     checked: tuple[Path, str], what: str
 ) -> None:
@@ -133,7 +133,7 @@ def racing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return library, runtime, options
 
 
-@pytest.mark.parametrize("what", ["threads", "haplotypes"])
+@pytest.mark.parametrize("what", ["threads", "haplotypes", "tokens"])
 def test_no_data_races(racing: tuple[Path, str, str], what: str) -> None:
     library, runtime, options = racing
     assert run(what, library, runtime, TSAN_OPTIONS=options)

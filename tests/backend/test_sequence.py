@@ -1,4 +1,4 @@
-"""One-hot sequence and counts of bases: the C library against the oracle."""
+"""One-hot sequence and counts of bases: every backend against the oracle."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from bigwig_loader.backend.cpu import sequence as cpu
-from bigwig_loader.backend.cpu.backend import CpuBackend
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.formats.genome import Genome
 from bigwig_loader.formats.packed import pack_bases
 from bigwig_loader.plan.sequence import SequenceOptions
 from bigwig_loader.plan.windows import ContigTable, Windows
+from tests.helpers.on_backend import OnBackend
 from tests.oracles import sequence as oracle
 
 LETTERS = "ACGTUacgtuNnRYSWKMBDHVryswkmbdhvXx-.*5"
@@ -59,43 +58,40 @@ def cases(draw: st.DrawFn) -> tuple[list[str], Windows]:
     return sequences, Windows(contig, start, length, flags)
 
 
-@given(
-    cases(),
-    st.sampled_from(
-        [SequenceOptions(d, layout) for d in ALL_DTYPES for layout in ("BLA", "BAL")]  # type: ignore[arg-type]
-        + [SequenceOptions(d, layout, "fraction") for d in FLOATS for layout in ("BLA", "BAL")]  # type: ignore[arg-type]
-    ),
-    st.integers(1, 3),
-)
-def test_one_hot_equals_oracle(
-    case: tuple[list[str], Windows], options: SequenceOptions, n_threads: int
-) -> None:
-    sequences, windows = case
-    genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
-    got = cpu.encode_one_hot(genome, table_of(genome), windows, options, n_threads=n_threads)
-    expected = expected_batch(sequences, windows, options)
-    assert got.dtype == expected.dtype
-    np.testing.assert_array_equal(got, expected)
+EVERY_OPTION = [
+    *(SequenceOptions(d, layout) for d in ALL_DTYPES for layout in ("BLA", "BAL")),  # type: ignore[arg-type]
+    *(SequenceOptions(d, layout, "fraction") for d in FLOATS for layout in ("BLA", "BAL")),  # type: ignore[arg-type]
+]
 
 
-@given(cases(), st.integers(0, 0xFFFF), st.integers(1, 3))
-def test_count_bases_equals_oracle(
-    case: tuple[list[str], Windows], codes: int, n_threads: int
-) -> None:
-    sequences, windows = case
-    genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
-    got = cpu.count_bases(genome, table_of(genome), windows, codes, n_threads)
-    assert got.dtype == np.int64
-    assert got.tolist() == [
-        oracle.count_bases(sequences[c], int(s), windows.length_bp, codes)
-        for c, s in zip(windows.contig_index, windows.start, strict=True)
-    ]
+def test_one_hot_equals_oracle(on: OnBackend) -> None:
+    @on.examples(200, case=cases(), options=st.sampled_from(EVERY_OPTION))
+    def check(case: tuple[list[str], Windows], options: SequenceOptions) -> None:
+        sequences, windows = case
+        genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
+        got = on.one_hot(genome, table_of(genome), windows, options)
+        expected = expected_batch(sequences, windows, options)
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)
 
 
-def test_unknown_bases_are_those_that_are_not_one_letter() -> None:
+def test_count_bases_equals_oracle(on: OnBackend) -> None:
+    @on.examples(100, case=cases(), codes=st.integers(0, 0xFFFF))
+    def check(case: tuple[list[str], Windows], codes: int) -> None:
+        sequences, windows = case
+        genome = Genome.from_arrays({f"c{i}": s for i, s in enumerate(sequences)})
+        got = on.backend.count_bases(genome, table_of(genome), windows, codes)
+        assert got.dtype == np.int64
+        assert got.tolist() == [
+            oracle.count_bases(sequences[c], int(s), windows.length_bp, codes)
+            for c, s in zip(windows.contig_index, windows.start, strict=True)
+        ]
+
+
+def test_unknown_bases_are_those_that_are_not_one_letter(on: OnBackend) -> None:
     genome = Genome.from_arrays({"c": "ACGTUacgtuNnRYSWKMBDHVx-.*5A"})
     windows = Windows(np.zeros(3), np.array([0, 10, -4]), 28)
-    got = CpuBackend(1).count_unknown(genome, table_of(genome), windows)
+    got = on.backend.count_unknown(genome, table_of(genome), windows)
     assert got.tolist() == [17, 17 + 10, 4 + 14]
 
 
@@ -115,10 +111,10 @@ def test_counts_of_a_long_contig_and_of_many_short_windows() -> None:
 
 
 @pytest.mark.parametrize("codes", [-1, 1 << 16])
-def test_codes_past_the_sixteen_are_refused(codes: int) -> None:
+def test_codes_past_the_sixteen_are_refused(on: OnBackend, codes: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     with pytest.raises(InvalidInputError, match="argument codes"):
-        cpu.count_bases(genome, table_of(genome), Windows([0], [0], 4), codes)
+        on.backend.count_bases(genome, table_of(genome), Windows([0], [0], 4), codes)
 
 
 def test_every_letter_has_its_code() -> None:
@@ -151,25 +147,49 @@ def test_window_longer_than_a_task_is_split_without_a_seam() -> None:
 
 
 @pytest.mark.parametrize("start", [-(2**60), -(2**40), 2**40, 2**60])
-def test_windows_far_outside_are_all_zero(start: int) -> None:
+def test_windows_far_outside_are_all_zero(on: OnBackend, start: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows(np.zeros(2), np.array([start, start]), 7, np.array([False, True]))
-    assert not cpu.encode_one_hot(genome, table_of(genome), windows).any()
+    assert not on.one_hot(genome, table_of(genome), windows).any()
     for codes, n in ((1, 7), (0xFFFE, 0)):
-        assert cpu.count_bases(genome, table_of(genome), windows, codes).tolist() == [n, n]
+        assert on.backend.count_bases(genome, table_of(genome), windows, codes).tolist() == [n, n]
 
 
-def test_out_is_written_between_its_strides_only() -> None:
+def test_out_is_written_between_its_strides_only(on: OnBackend) -> None:
     genome = Genome.from_arrays({"c": "ACGTACGTAC"})
     windows = Windows(np.zeros(3), np.array([0, 1, 2]), 8)
-    store = np.full((3, 12, 4), 7, dtype=np.uint8)
+    store = on.device(np.full((3, 12, 4), 7, dtype=np.uint8))
     options = SequenceOptions("uint8")
-    got = cpu.encode_one_hot(genome, table_of(genome), windows, options, out=store[:, 2:10])
-    assert np.shares_memory(got, store)
-    expected = cpu.encode_one_hot(genome, table_of(genome), windows, options)
-    np.testing.assert_array_equal(store[:, 2:10], expected)
-    assert (store[:, :2] == 7).all()
-    assert (store[:, 10:] == 7).all()
+    on.one_hot(genome, table_of(genome), windows, options, out=store[:, 2:10])
+    expected = on.one_hot(genome, table_of(genome), windows, options)
+    found = on.host(store)
+    np.testing.assert_array_equal(found[:, 2:10], expected)
+    assert (found[:, :2] == 7).all()
+    assert (found[:, 10:] == 7).all()
+
+
+@pytest.mark.parametrize("layout", ["BLA", "BAL"])
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+def test_out_may_begin_anywhere(on: OnBackend, dtype: str, layout: str) -> None:
+    """Also at an element that no row of letters begins at, and with windows that far apart."""
+    genome = Genome.from_arrays({"c": "ACGTNRACGGTTTACGATTACAGGC"})
+    windows = Windows(np.zeros(3), np.array([-3, 1, 11]), 19, np.array([True, False, True]))
+    options = SequenceOptions(dtype, layout)  # type: ignore[arg-type]
+    text = genome.sequence("c", 0, 25)
+    expected = np.ascontiguousarray(expected_batch([text], windows, options))
+    n_bytes = expected[0].nbytes
+    for first, gap in ((0, 0), (1, 0), (2, 1), (3, 6), (4, 5)):
+        offset, apart = first * expected.itemsize, n_bytes + gap * expected.itemsize
+        store = on.device(np.full(offset + 3 * apart, 7, np.uint8))
+        strides = (apart, *expected.strides[1:])
+        out = on.view(store, offset, expected, strides)
+        assert on.backend.encode_one_hot(genome, table_of(genome), windows, options, out) is out
+        found = on.host(store)
+        for window, want in enumerate(expected):
+            at = offset + window * apart
+            assert found[at : at + n_bytes].tobytes() == want.tobytes()
+            found[at : at + n_bytes] = 7
+        assert (found == 7).all()
 
 
 @pytest.mark.parametrize(
@@ -191,13 +211,13 @@ def test_out_that_does_not_fit_is_refused(out: np.ndarray) -> None:
         cpu.encode_one_hot(genome, table_of(genome), Windows([0, 0], [0, 1], 8), out=out)
 
 
-def test_contig_table_may_hold_contigs_that_no_window_needs() -> None:
+def test_contig_table_may_hold_contigs_that_no_window_needs(on: OnBackend) -> None:
     genome = Genome.from_arrays({"b": "AACC"})
     contigs = ContigTable(("a", "b"), np.array([10, 4]))
-    got = cpu.encode_one_hot(genome, contigs, Windows([1], [0], 4), SequenceOptions("uint8"))
+    got = on.one_hot(genome, contigs, Windows([1], [0], 4), SequenceOptions("uint8"))
     assert got[0].argmax(axis=1).tolist() == [0, 0, 1, 1]
     with pytest.raises(NotFoundError, match="'a'"):
-        cpu.encode_one_hot(genome, contigs, Windows([0], [0], 4))
+        on.one_hot(genome, contigs, Windows([0], [0], 4))
 
 
 @pytest.mark.parametrize("n_windows", [1, 8, 9, 400])
@@ -230,20 +250,20 @@ def test_only_what_the_windows_need_is_loaded(
 
 
 @pytest.mark.parametrize("index", [-1, 1])
-def test_contig_index_out_of_range_is_refused(index: int) -> None:
+def test_contig_index_out_of_range_is_refused(on: OnBackend, index: int) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows([0, index], [0, 0], 4)
     with pytest.raises(InvalidInputError, match=f"got {index}"):
-        cpu.encode_one_hot(genome, table_of(genome), windows)
+        on.one_hot(genome, table_of(genome), windows)
     with pytest.raises(InvalidInputError, match=f"got {index}"):
-        cpu.count_bases(genome, table_of(genome), windows, 1)
+        on.backend.count_bases(genome, table_of(genome), windows, 1)
 
 
-def test_empty_batch() -> None:
+def test_empty_batch(on: OnBackend) -> None:
     genome = Genome.from_arrays({"c": "ACGT"})
     windows = Windows(np.empty(0), np.empty(0), 5)
-    assert cpu.encode_one_hot(genome, table_of(genome), windows).shape == (0, 5, 4)
-    assert cpu.count_bases(genome, table_of(genome), windows, 1).shape == (0,)
+    assert on.one_hot(genome, table_of(genome), windows).shape == (0, 5, 4)
+    assert on.backend.count_bases(genome, table_of(genome), windows, 1).shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

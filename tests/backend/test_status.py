@@ -21,7 +21,8 @@ def test_numbers_are_those_of_the_kernels() -> None:
 
 
 @pytest.mark.parametrize(
-    "status", [s for s in Status if s not in (Status.OK, Status.OUT_OF_MEMORY)]
+    "status",
+    [s for s in Status if s not in (Status.OK, Status.OUT_OF_MEMORY, Status.NEEDS_WHOLE)],
 )
 def test_damage_names_file_offset_and_region(status: Status) -> None:
     error = block_error(status, (5, 7), "/data/a.bw", 1234, "chr1:10-20")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +17,7 @@ from typer.testing import CliRunner, Result
 from bigwig_loader.backend.cpu import library as native
 from bigwig_loader.cli import app
 from bigwig_loader.collection import BigWigCollection
-from bigwig_loader.errors import LoaderError
+from bigwig_loader.errors import BackendUnavailableError, LoaderError
 from bigwig_loader.example_data import ExampleData
 from tests.helpers.shared import REPOSITORY
 
@@ -26,6 +29,8 @@ COMMANDS = (
     "show",
     "profile",
     "dataset",
+    "tokenize",
+    "tokens",
     "demo",
     "download-example-data",
     "make-example-data",
@@ -170,7 +175,7 @@ def test_doctor_imports_no_optional_library() -> None:
         "import sys\n"
         "from bigwig_loader.cli.diagnosis import diagnose\n"
         "diagnose()\n"
-        "heavy = {'cupy', 'torch', 'jax', 'kvikio', 'pandas'} & set(sys.modules)\n"
+        "heavy = {'torch', 'jax', 'matplotlib', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
@@ -188,6 +193,78 @@ def test_doctor_fails_without_the_cpu_library(
     assert result.exit_code == 1
     assert "cannot be loaded" in " ".join(result.stdout.split())
     assert "pip install" in result.stdout
+
+
+def cuda_checks() -> dict[str, dict[str, str]]:
+    """What doctor says of CUDA, by name of the line."""
+    checks = json.loads(run("doctor", "--json").stdout)
+    first = [check["name"] for check in checks].index("cuda driver")
+    past = [check["name"] for check in checks].index("torch")
+    return {check["name"]: check for check in checks[first:past]}
+
+
+def test_doctor_with_a_gpu(fake_cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kvikio = importlib.import_module("bigwig_loader.backend.cuda.kvikio_reads")
+    monkeypatch.setattr(kvikio, "find_kvikio", lambda: "no kvikio here")
+    nvcomp = importlib.import_module("bigwig_loader.backend.cuda.nvcomp").Nvcomp
+    monkeypatch.setattr(nvcomp, "find", lambda: SimpleNamespace(version="6.0.0"))
+    checks = cuda_checks()
+    assert list(checks) == [
+        "cuda driver",
+        "cupy",
+        "device 'cuda'",
+        "kvikio",
+        "nvcomp",
+        "cuda reads",
+        "cuda inflate",
+    ]
+    assert {name for name, check in checks.items() if check["state"] != "ok"} == {"kvikio"}
+    assert checks["cuda driver"]["found"].startswith("CUDA 13.0; ")
+    assert "cuda:0 (Fake GPU, " in checks["device 'cuda'"]["found"]
+    assert checks["kvikio"]["command"] == "pip install 'bigwig-loader[cuda13]'"
+    assert checks["cuda reads"]["found"].endswith("(no kvikio here)")
+    auto = [c for c in json.loads(run("doctor", "--json").stdout) if c["name"] == "device 'auto'"]
+    assert auto[0]["found"].startswith("cuda:0 (device='auto': 2 GPUs found")
+
+    monkeypatch.setattr(kvikio, "find_kvikio", lambda: SimpleNamespace(has_gds=True, reason="GDS"))
+    monkeypatch.setattr(nvcomp, "find", lambda: "no nvCOMP here")
+    monkeypatch.setenv("BIGWIG_LOADER_INFLATE", "nvcomp")
+    checks = cuda_checks()
+    assert (checks["kvikio"]["state"], checks["kvikio"]["found"]) == ("ok", "GDS")
+    assert checks["cuda reads"]["found"].endswith("(GDS)")
+    assert checks["nvcomp"]["state"] == checks["cuda inflate"]["state"] == "missing"
+    assert checks["cuda inflate"]["command"] == "unset BIGWIG_LOADER_INFLATE"
+
+
+def test_doctor_names_the_one_command_that_repairs_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    probing = importlib.import_module("bigwig_loader.backend.cuda.probe")
+    found = probing.CudaProbe(False, "no CuPy", "pip install it", driver=12_040)
+    monkeypatch.setattr(probing, "probe", lambda: found)
+    checks = cuda_checks()
+    assert list(checks) == ["cuda driver", "device 'cuda'"]
+    assert checks["cuda driver"]["found"].startswith("CUDA 12.4; ")
+    assert (checks["device 'cuda'"]["found"], checks["device 'cuda'"]["command"]) == (
+        "no CuPy",
+        "pip install it",
+    )
+    text = run("doctor").stdout
+    assert "  pip install it    # device 'cuda'" in text
+
+
+def test_doctor_where_the_gpu_cannot_be_opened(
+    fake_cuda: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = importlib.import_module("bigwig_loader.backend.cuda.backend")
+
+    def fails(*_: object) -> None:
+        raise BackendUnavailableError("the GPU is busy")
+
+    monkeypatch.setattr(backend, "CudaBackend", fails)
+    checks = cuda_checks()
+    assert (checks["cuda backend"]["state"], checks["cuda backend"]["found"]) == (
+        "missing",
+        "the GPU is busy",
+    )
 
 
 # ------------------------------------------------------------------------------------ regions ----

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -187,3 +188,17 @@ def test_what_has_no_meaning_on_haplotypes(cohort: Cohort) -> None:
             make(cohort, **changes)
     with pytest.raises(NotFoundError, match="s7"):
         make(cohort, samples=["s7"])
+
+
+@pytest.mark.parametrize("changes", [{}, {"window_size": 6, "dtype": "bfloat16"}], ids=str)
+def test_the_device_changes_nothing(
+    fake_cuda: ModuleType, cohort: Cohort, changes: dict[str, Any]
+) -> None:
+    on_cpu, on_gpu = (make(cohort, device=name, **changes) for name in ("cpu", "cuda:0"))
+    n_batches = 0
+    for expected, got in zip(on_cpu, on_gpu, strict=True):
+        for want, found in ((expected.sequences, got.sequences), (expected.values, got.values)):
+            assert found.shape == want.shape
+            assert found.get().tobytes() == np.ascontiguousarray(want).tobytes()
+        n_batches += 1
+    assert n_batches == 6

@@ -76,13 +76,14 @@ def test_line_ends_headers_and_compression(
         "",
         "  ",
         "track\t3\t5",
+        "browser   4 6",
         "# chr1\t1\t2",
         "chr2 7  9",
     ]
     data = (newline.join(lines) + newline * final).encode()
     path = tmp_path / "x.bed"
     path.write_bytes(gzip.compress(data) if compressed else data)
-    expected = [["chr1", 0, 10], ["track", 3, 5], ["chr2", 7, 9]]
+    expected = [["chr1", 0, 10], ["track", 3, 5], ["browser", 4, 6], ["chr2", 7, 9]]
     assert rows(read_bed(path)) == expected
     assert rows(read_bed(str(path))) == expected
     with path.open("rb") as file:

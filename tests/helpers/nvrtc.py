@@ -13,13 +13,35 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-OPTIONS = ("-std=c++17",)
+# As the CUDA backend compiles (bigwig_loader/backend/cuda/kernels.py).
+OPTIONS = ("-std=c++17", "-fmad=false")
+_RESOURCES = re.compile(
+    r"Function properties for (?P<name>\w+)\n"
+    r".*?(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
+    r"(?P<loads>\d+) bytes spill loads\n.*?Used (?P<registers>\d+) registers"
+)
 
 
 class CompileError(Exception):
     """The compiler refused, or warned; the message is its log."""
+
+
+class Resources(NamedTuple):
+    """What a thread of a kernel takes: registers, and bytes of local memory."""
+
+    registers: int
+    stack_bytes: int
+    spilled_bytes: int
+
+
+class Compiled(NamedTuple):
+    """Machine code (an ELF cubin), and the resources of its kernels by name."""
+
+    cubin: bytes
+    resources: dict[str, Resources]
 
 
 class Nvrtc:
@@ -34,6 +56,12 @@ class Nvrtc:
 
     def compile(self, source: str, headers: dict[str, str], architecture: str) -> bytes:
         """Machine code (an ELF cubin) of a source text; `headers` are what it may include."""
+        return self.compile_with_resources(source, headers, architecture).cubin
+
+    def compile_with_resources(
+        self, source: str, headers: dict[str, str], architecture: str
+    ) -> Compiled:
+        """As `compile`, with what the kernels take."""
         program = ctypes.c_void_p()
         n = len(headers)
         texts = (ctypes.c_char_p * n)(*(text.encode() for text in headers.values()))
@@ -44,13 +72,13 @@ class Nvrtc:
             )
         )
         try:
-            options = [*OPTIONS, f"-arch={architecture}"]
+            options = [*OPTIONS, f"-arch={architecture}", "--ptxas-options=-v"]
             array = (ctypes.c_char_p * len(options))(*map(str.encode, options))
             code = self._lib.nvrtcCompileProgram(program, len(options), array)
-            log = self._get("nvrtcGetProgramLog", program).rstrip(b"\0").decode().strip()
-            if code != 0 or log:
-                raise CompileError(f"{self.name} {architecture}\n{log}")
-            return self._get("nvrtcGetCUBIN", program)
+            log = self._get("nvrtcGetProgramLog", program).rstrip(b"\0").decode()
+            if code != 0 or _complaints(log):
+                raise CompileError(f"{self.name} {architecture}\n{_complaints(log) or log}")
+            return Compiled(self._get("nvrtcGetCUBIN", program), _resources(log))
         finally:
             self._lib.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -75,12 +103,18 @@ class Nvcc:
 
     def compile(self, source: str, headers: dict[str, str], architecture: str) -> bytes:
         """As `Nvrtc.compile`."""
+        return self.compile_with_resources(source, headers, architecture).cubin
+
+    def compile_with_resources(
+        self, source: str, headers: dict[str, str], architecture: str
+    ) -> Compiled:
+        """As `Nvrtc.compile_with_resources`."""
         with tempfile.TemporaryDirectory() as folder:
             for name, text in {**headers, "source.cu": source}.items():
                 (Path(folder) / name).write_text(text)
             command = [self._path, *OPTIONS, f"-arch={architecture}", "-Werror=all-warnings"]
             done = subprocess.run(
-                [*command, "-cubin", "-o", "out.cubin", "source.cu"],
+                [*command, "-Xptxas", "-v", "-cubin", "-o", "out.cubin", "source.cu"],
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -88,7 +122,8 @@ class Nvcc:
             )
             if done.returncode != 0:
                 raise CompileError(f"nvcc {architecture}\n{done.stdout}{done.stderr}")
-            return (Path(folder) / "out.cubin").read_bytes()
+            cubin = (Path(folder) / "out.cubin").read_bytes()
+            return Compiled(cubin, _resources(done.stderr))
 
 
 @functools.cache
@@ -101,6 +136,21 @@ def find_compiler() -> Nvrtc | Nvcc | None:
             continue  # not loadable here, e.g. built for another machine: the next one may be
     nvcc = shutil.which("nvcc")
     return Nvcc(nvcc) if nvcc else None
+
+
+def _complaints(log: str) -> str:
+    """A log without what it says of resources."""
+    lines = (line for line in log.splitlines() if line.strip())
+    return "\n".join(line for line in lines if not re.match(r"ptxas (info|\s+\.)", line))
+
+
+def _resources(log: str) -> dict[str, Resources]:
+    return {
+        found["name"]: Resources(
+            int(found["registers"]), int(found["stack"]), int(found["stores"]) + int(found["loads"])
+        )
+        for found in _RESOURCES.finditer(log)
+    }
 
 
 def _nvrtc_libraries() -> Iterator[str]:

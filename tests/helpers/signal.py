@@ -18,12 +18,14 @@ from bigwig_loader.plan.budget import split_to_budget
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform, pack_transforms
 from bigwig_loader.plan.track_index import TrackIndex, build_track_index
 from bigwig_loader.plan.windows import ContigTable, Windows
+from bigwig_loader.types import numpy_dtype
 from tests.oracles.signal import Request
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """An array of a backend in main memory."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
+    """An array of a backend in main memory; of uint16, as CuPy has to show it, bfloat16."""
+    array = array.get() if hasattr(array, "get") else np.asarray(array)
+    return array.view(numpy_dtype("bfloat16")) if array.dtype == np.uint16 else array
 
 
 @contextmanager

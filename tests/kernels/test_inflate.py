@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 import shutil
-import struct
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.deflate_cases import COMPRESSED, SAMPLES, data_blocks
 from tests.helpers.inflate import (
     ALL,
     BAD,
@@ -28,45 +27,7 @@ from tests.helpers.inflate import (
 )
 from tests.helpers.shared import REPOSITORY, shared_data
 
-
-def compress(data: bytes, level: int, wbits: int, mem_level: int, strategy: int) -> bytes:
-    encoder = zlib.compressobj(level, zlib.DEFLATED, -wbits, mem_level, strategy)
-    return encoder.compress(data) + encoder.flush()
-
-
-def made_items(n: int, seed: int) -> bytes:
-    """Items as a bedGraph section holds them: start, end, value."""
-    rng = random.Random(seed)
-    position = rng.randrange(1 << 27)
-    out = bytearray()
-    for _ in range(n):
-        end = position + 1 + min(int(rng.expovariate(0.1)), 500)
-        out += struct.pack("<IIf", position, end, rng.randrange(300) * 0.05173)
-        position = end
-    return bytes(out)
-
-
 # ---------------------------------------------------------------------------- real data ----
-
-
-def data_blocks(path: Path) -> Iterator[bytes]:
-    """Compressed data blocks of a BigWig file, by a walk through its R-tree."""
-    data = path.read_bytes()
-    order = "<" if data[:4] == b"\x26\xfc\x8f\x88" else ">"
-    index, buf_size = struct.unpack_from(order + "Q20xI", data, 24)
-    if buf_size == 0:
-        return
-
-    def leaves(offset: int) -> Iterator[bytes]:
-        is_leaf, n = struct.unpack_from(order + "BxH", data, offset)
-        for i in range(n):
-            if is_leaf:
-                start, size = struct.unpack_from(order + "16xQQ", data, offset + 4 + 32 * i)
-                yield data[start : start + size]
-            else:
-                yield from leaves(*struct.unpack_from(order + "16xQ", data, offset + 4 + 24 * i))
-
-    yield from leaves(index + 48)
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
@@ -99,25 +60,6 @@ def test_real_blocks(folder: str, path: int) -> None:
 
 # ------------------------------------------------------------------- what zlib compresses ----
 
-DATA = st.one_of(
-    st.binary(max_size=3000),
-    st.builds(made_items, st.integers(0, 300), st.integers(0, 1 << 30)),
-    st.lists(st.tuples(st.binary(min_size=1, max_size=12), st.integers(1, 400)), max_size=12).map(
-        lambda runs: b"".join(pattern * n for pattern, n in runs)
-    ),
-    st.lists(st.sampled_from(b"aaaaaaabbbcde"), max_size=3000).map(bytes),
-)
-COMPRESSED = st.builds(
-    lambda data, *settings: (data, compress(data, *settings)),
-    DATA,
-    st.integers(0, 9),
-    st.integers(9, 15),
-    st.integers(1, 9),
-    st.sampled_from(
-        [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
-    ),
-)
-
 
 @given(COMPRESSED, st.integers(1, 4000), st.sampled_from([1, -1]))
 def test_streams_of_zlib(made: tuple[bytes, bytes], step: int, path: int) -> None:
@@ -147,13 +89,6 @@ def test_early_stop(made: tuple[bytes, bytes], target: int) -> None:
     assert out == data[: len(out)]
 
 
-SAMPLES = {
-    "dynamic": compress(made_items(120, 1), 6, 15, 8, zlib.Z_DEFAULT_STRATEGY),
-    "blocks": compress(made_items(120, 2), 6, 15, 1, zlib.Z_DEFAULT_STRATEGY),
-    "fixed": compress(made_items(40, 3), 6, 15, 8, zlib.Z_FIXED),
-    "stored": compress(bytes(range(256)) * 3, 0, 15, 8, zlib.Z_DEFAULT_STRATEGY),
-    "runs": compress(b"\0" * 3000 + b"abcde" * 300, 9, 15, 9, zlib.Z_DEFAULT_STRATEGY),
-}
 EVERY_SAMPLE = pytest.mark.parametrize("stream", SAMPLES.values(), ids=SAMPLES)
 
 

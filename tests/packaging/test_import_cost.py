@@ -40,6 +40,7 @@ def test_import_is_light_and_silent() -> None:
         "from bigwig_loader import BigWig, Genome",
         "from bigwig_loader.collection import BigWigCollection",
         "from bigwig_loader.dataset import BigWigDataset",
+        "from bigwig_loader.tokens import Documents, TokenBatch, Tokenizer, Universe",
         "import bigwig_loader.cli",
         "import bigwig_loader.config, bigwig_loader.download_example_data",
     ],

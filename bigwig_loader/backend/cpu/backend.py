@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,24 +9,40 @@ import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
 from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+from bigwig_loader.backend.cpu.overlap import CpuOverlapSearch
 from bigwig_loader.backend.cpu.pool import MAX_KEPT_BYTES, ArrayPool
+from bigwig_loader.backend.cpu.realign import realign_tracks, reference_tracks
 from bigwig_loader.backend.cpu.sequence import count_bases, encode_one_hot
 from bigwig_loader.backend.cpu.signal import CpuSignalReader
-from bigwig_loader.backend.protocol import UNKNOWN_CODES, BackendStatus
+from bigwig_loader.backend.cpu.smooth import smooth
+from bigwig_loader.backend.cpu.streams import inflate_streams
+from bigwig_loader.backend.protocol import (
+    UNKNOWN_CODES,
+    BackendStatus,
+    Done,
+    InflatedStreams,
+    Pending,
+    RealignedTracks,
+)
+from bigwig_loader.backend.threads import available_threads
+from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.types import numpy_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bigwig_loader.backend.protocol import HaplotypeReader as HaplotypeReaderOfAny
+    from bigwig_loader.config import Inflate
     from bigwig_loader.formats.genome import Genome
     from bigwig_loader.formats.variants.table import Genotypes, VariantTable
-    from bigwig_loader.plan.haplotypes import Overlap
+    from bigwig_loader.plan.fills import Fill
+    from bigwig_loader.plan.haplotypes import HaplotypeWindows, Overlap
+    from bigwig_loader.plan.overlap import OverlapIndex
+    from bigwig_loader.plan.realign import Draws, RealignOptions, Track
     from bigwig_loader.plan.sequence import SequenceOptions
+    from bigwig_loader.plan.smooth import SmoothOptions
     from bigwig_loader.plan.track_index import TrackIndex
     from bigwig_loader.plan.windows import ContigTable, Windows
-
-
-def available_threads() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class CpuBackend:
@@ -42,6 +57,8 @@ class CpuBackend:
     max_kept_bytes : int
         Memory of dropped arrays that is kept for new ones.
     """
+
+    lookahead = 0
 
     def __init__(
         self,
@@ -64,9 +81,33 @@ class CpuBackend:
         }
         return BackendStatus("cpu", self._reason, details)
 
+    def pending(self) -> Pending:
+        """Nothing: all is done when a call returns."""
+        return Done()
+
+    def hand_over(self, *arrays: npt.NDArray[Any], stream: int | None = None) -> None:
+        """Nothing to do: memory is used again only when nobody holds it."""
+
+    def to_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array itself."""
+        return array
+
+    def to_device(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array itself."""
+        return array
+
     def empty(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
         """An uninitialised array."""
         return self._pool.empty(shape, numpy_dtype(dtype))
+
+    def inflate(
+        self,
+        streams: Sequence[npt.NDArray[np.uint8]],
+        room: npt.NDArray[np.int64],
+        route: Inflate = "auto",
+    ) -> InflatedStreams:
+        """Inflate zlib streams; see `protocol.Backend`."""
+        return inflate_streams(streams, room, self.n_threads)
 
     def open_signal(self, index: TrackIndex, cache_bytes: int = 0) -> CpuSignalReader:
         """Open the files of an index for reading."""
@@ -85,6 +126,54 @@ class CpuBackend:
             genome, table, genotypes, overlap=overlap, keep=keep, n_threads=self.n_threads
         )
 
+    def open_overlaps(self, index: OverlapIndex) -> CpuOverlapSearch:
+        """A universe of regions, ready to be searched."""
+        return CpuOverlapSearch(index, self.n_threads)
+
+    def realign(
+        self,
+        reader: HaplotypeReaderOfAny,
+        windows: HaplotypeWindows,
+        tracks: Sequence[Track],
+        fills: Sequence[Fill],
+        options: RealignOptions | None = None,
+        draws: Draws | None = None,
+        out: npt.NDArray[Any] | None = None,
+        wait: bool = True,
+    ) -> RealignedTracks:
+        """Signal along haplotypes; there when the call returns, whatever `wait` says."""
+        if not isinstance(reader, HaplotypeReader):
+            raise InvalidInputError(
+                "argument reader: expected one of this backend (Backend.open_haplotypes); "
+                f"got {type(reader).__name__}"
+            )
+        return realign_tracks(
+            reader, windows, tracks, fills, options, draws, out, n_threads=self.n_threads
+        )
+
+    def along_reference(
+        self,
+        contigs: ContigTable,
+        windows: HaplotypeWindows,
+        tracks: Sequence[Track],
+        options: RealignOptions | None = None,
+        out: npt.NDArray[Any] | None = None,
+        wait: bool = True,
+    ) -> RealignedTracks:
+        """Signal along the reference; there when the call returns, whatever `wait` says."""
+        return reference_tracks(contigs, windows, tracks, options, out, n_threads=self.n_threads)
+
+    def smooth(
+        self,
+        signal: npt.NDArray[np.float32],
+        options: SmoothOptions,
+        reverse: npt.NDArray[np.bool_] | None = None,
+    ) -> npt.NDArray[Any]:
+        """Moving average and bin means of base-resolution signal."""
+        return smooth(
+            signal, options, reverse, self.empty(options.shape(signal.shape), options.dtype)
+        )
+
     def encode_one_hot(
         self,
         genome: Genome,
@@ -92,8 +181,9 @@ class CpuBackend:
         windows: Windows,
         options: SequenceOptions,
         out: npt.NDArray[Any] | None = None,
+        wait: bool = True,
     ) -> npt.NDArray[Any]:
-        """One-hot sequence of the windows."""
+        """One-hot sequence of the windows; there when the call returns, whatever `wait` says."""
         if out is None:
             out = self.empty(options.shape(len(windows), windows.length_bp), options.dtype)
         return encode_one_hot(genome, contigs, windows, options, out, self.n_threads)

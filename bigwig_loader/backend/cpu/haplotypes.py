@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from bigwig_loader.backend.cpu.addresses import address
 from bigwig_loader.backend.cpu.encodings import encoding_tables
 from bigwig_loader.backend.cpu.library import HaplotypeLists, HaplotypeRequest, library
 from bigwig_loader.backend.cpu.pool import ArrayPool
+from bigwig_loader.backend.cpu.variant_lists import check_lists, free_variants
 from bigwig_loader.backend.protocol import HaplotypeArrays
 from bigwig_loader.errors import InvalidDataError, InvalidInputError
 from bigwig_loader.formats.genome import Genome
@@ -27,8 +27,6 @@ _NOT_LOADED, _BAD_ROW = 3, 4
 # Below all that an end may be; what the library gives for a list that is damaged.
 _NO_END = -(1 << 61)
 _RULES = {"window": 0, "first": 1, "bcftools": 2}
-# Bit of an entry of `HaplotypeReader.resolved`: the variant is applied without its anchor base.
-WITHOUT_ANCHOR = 1 << 30
 
 
 class HaplotypeReader:
@@ -72,17 +70,17 @@ class HaplotypeReader:
         check_choice("overlap", overlap, ("first", "bcftools", "window"))
         self.genome, self.table, self.genotypes = genome, table, genotypes
         self.overlap, self.n_threads = overlap, n_threads
-        self._keep = _check(table, genotypes, keep)
+        self.keep = check_lists(table, genotypes, keep)
         self._arrays = (
             np.ascontiguousarray(table.position, dtype=np.int32),
             np.ascontiguousarray(table.ilen, dtype=np.int32),
             np.ascontiguousarray(table.alt_offsets, dtype=np.int64),
             np.frombuffer(table.alt.tobytes().translate(CODES) or b"\0", dtype=np.uint8),
         )
-        self._records = np.ascontiguousarray(table.record, dtype=np.int32)
-        self._free = _free(table)
+        self.records = np.ascontiguousarray(table.record, dtype=np.int32)
+        self.free = free_variants(table)
         longest = 1 - int(table.ilen.min(initial=0)) if overlap == "window" else 0
-        self._lists = self._pack(self._carried(), longest)
+        self._lists = self._pack(genotypes, longest)
         self._pool = ArrayPool()
         self._lengths = np.array(
             [genome.contig(n).n_bases for n in table.contig_names], dtype=np.int64
@@ -94,7 +92,7 @@ class HaplotypeReader:
             self.genome,
             self.table,
             self.genotypes,
-            {"overlap": self.overlap, "keep": self._keep, "n_threads": self.n_threads},
+            {"overlap": self.overlap, "keep": self.keep, "n_threads": self.n_threads},
         )
 
     @property
@@ -111,10 +109,10 @@ class HaplotypeReader:
     def resolved(self) -> Genotypes:
         """The lists of what is applied; made from all carried variants when first asked for.
 
-        An entry has the bit `WITHOUT_ANCHOR` where all but the anchor is applied. With the policy
-        ``"window"``, where each window decides, it has all that counts.
+        An entry has the bit `plan.haplotypes.WITHOUT_ANCHOR` where all but the anchor is applied.
+        With the policy ``"window"``, where each window decides, the lists have all that counts.
         """
-        genotypes = self._carried()
+        genotypes = self.genotypes
         n_lists = len(genotypes.offsets) - 1
         counts = np.empty(n_lists, dtype=np.int64)
         self._apply_variants(n_lists, counts)
@@ -122,6 +120,23 @@ class HaplotypeReader:
         applied = np.empty(int(offsets[-1]), dtype=np.int32)
         self._apply_variants(n_lists, counts, offsets, applied)
         return replace(genotypes, offsets=offsets, variants=applied)
+
+    def with_variants(
+        self,
+        table: VariantTable,
+        genotypes: Genotypes,
+        overlap: Overlap,
+        keep: npt.NDArray[np.bool_] | None = None,
+    ) -> HaplotypeReader:
+        """A reader of other variants on the same genome; shares the memory of its batches.
+
+        With the policy ``"window"`` entries may have the bit `plan.haplotypes.WITHOUT_ANCHOR`.
+        """
+        made = HaplotypeReader(
+            self.genome, table, genotypes, overlap=overlap, keep=keep, n_threads=self.n_threads
+        )
+        made._pool = self._pool
+        return made
 
     def _apply_variants(
         self,
@@ -139,15 +154,11 @@ class HaplotypeReader:
             self.n_threads,
         )
 
-    def _carried(self) -> Genotypes:
-        """The lists that windows are made from."""
-        return self.genotypes
-
     def _pack(self, genotypes: Genotypes, longest_bp: int) -> ctypes.Structure:
         """The C structure of some lists; their arrays are kept alive by it."""
         offsets = np.ascontiguousarray(genotypes.offsets, dtype=np.int64)
         carried = np.ascontiguousarray(genotypes.variants, dtype=np.int32)
-        kept = (*self._arrays, offsets, carried, self._keep, self._free)
+        kept = (*self._arrays, offsets, carried, self.keep, self.free)
         lists = HaplotypeLists(
             *(_address(array) for array in kept),
             len(self.table),
@@ -232,10 +243,11 @@ class HaplotypeReader:
             self.n_threads,
         )
         if measured.min(initial=0) < _NO_END or (not ends and measured.min(initial=0) < 0):
-            raise self._bad_row()
+            raise self.bad_row()
         return measured
 
-    def _bad_row(self) -> InvalidDataError:
+    def bad_row(self) -> InvalidDataError:
+        """The error for a list that has an entry which is no variant."""
         return InvalidDataError(
             f"genotypes of {len(self.genotypes.samples)} samples: expected rows 0 to "
             f"{len(self.table) - 1} of the variants; got another number in a list. "
@@ -248,6 +260,7 @@ class HaplotypeReader:
         options: HaplotypeOptions | None = None,
         annotate: bool = False,
         out: npt.NDArray[Any] | None = None,
+        wait: bool = True,
     ) -> HaplotypeArrays:
         """Bases of the haplotypes.
 
@@ -260,6 +273,8 @@ class HaplotypeReader:
             Also say where each base comes from.
         out : ndarray, optional
             Written and returned as ``data``: contiguous, of its shape and dtype.
+        wait : bool
+            Done when the call returns in any case.
 
         Raises
         ------
@@ -269,18 +284,7 @@ class HaplotypeReader:
         options = options or HaplotypeOptions()
         tables = encoding_tables(options)
         request = self.request(windows)
-        offsets = None
-        n_rows = len(windows) * self.ploidy
-        if windows.length_bp is None:
-            offsets = np.zeros(n_rows + 1, dtype=np.int64)
-            np.cumsum(self._measure(windows, ends=False).reshape(-1), out=offsets[1:])
-            shape: tuple[int, ...] = (int(offsets[-1]),)
-            places = shape
-            if options.letters > 1:
-                shape = (*shape, options.letters)
-        else:
-            places = (len(windows), self.ploidy, windows.length_bp)
-            shape = options.shape(*places)
+        offsets, places, shape = self.shape_of(windows, options)
         data = self._out(out, shape, tables.dtype, options.encoding == "bytes")
         marks = [self._pool.empty(places, np.dtype(np.int32)) for _ in range(2)] if annotate else []
         by_planes = options.layout == "BPAL" and offsets is None and options.letters > 1
@@ -308,10 +312,22 @@ class HaplotypeReader:
                 raise InvalidDataError(f"{self.genome.path}: bases vanished while they were read")
             self._load(windows)
         if status == _BAD_ROW:
-            raise self._bad_row()
+            raise self.bad_row()
         if status != 0:
             raise MemoryError("no memory for the tables of the encoder")
         return HaplotypeArrays(data, offsets, *marks)
+
+    def shape_of(
+        self, windows: HaplotypeWindows, options: HaplotypeOptions
+    ) -> tuple[npt.NDArray[np.int64] | None, tuple[int, ...], tuple[int, ...]]:
+        """Offsets of the rows, and shapes of what is one for each base and of the bases."""
+        if windows.length_bp is not None:
+            places = (len(windows), self.ploidy, windows.length_bp)
+            return None, places, options.shape(*places)
+        offsets = np.zeros(len(windows) * self.ploidy + 1, dtype=np.int64)
+        np.cumsum(self._measure(windows, ends=False).reshape(-1), out=offsets[1:])
+        n = int(offsets[-1])
+        return offsets, (n,), (n, options.letters) if options.letters > 1 else (n,)
 
     def _out(
         self,
@@ -340,7 +356,7 @@ class HaplotypeReader:
         self._loaded = np.array(
             [0 if c.complete else c.loaded.ctypes.data for c in contigs], dtype=np.uintp
         )
-        arrays = (self._packed, self._loaded, self._lengths, self._records)
+        arrays = (self._packed, self._loaded, self._lengths, self.records)
         self._contigs = tuple(array.ctypes.data for array in arrays)
 
     def _load(self, windows: HaplotypeWindows) -> None:
@@ -362,39 +378,3 @@ def _open(
 
 def _address(array: npt.NDArray[Any] | None) -> int | None:
     return None if array is None else address(array)
-
-
-def _free(table: VariantTable) -> npt.NDArray[np.bool_]:
-    """Whether no variant before each one reaches its position, (V,)."""
-    free = np.zeros(len(table), dtype=np.bool_)
-    ends = table.position.astype(np.int64) + 1 + np.maximum(-table.ilen.astype(np.int64), 0)
-    for first, last in itertools.pairwise(table.contig_offsets.tolist()):
-        if last > first:
-            reached = np.maximum.accumulate(ends[first : last - 1])
-            free[first] = True
-            free[first + 1 : last] = table.position[first + 1 : last] >= reached
-    return free
-
-
-def _check(
-    table: VariantTable, genotypes: Genotypes, keep: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.bool_] | None:
-    """The filter as the library reads it; raises unless all belongs together."""
-    n_lists = len(table.contig_names) * genotypes.n_haplotypes
-    carried = genotypes.variants
-    if len(carried) and not len(table):
-        raise InvalidInputError(
-            f"genotypes: expected no entries without variants; got {len(carried)}"
-        )
-    if len(genotypes.offsets) != n_lists + 1 or genotypes.offsets[-1] != len(carried):
-        raise InvalidInputError(
-            f"genotypes: expected {n_lists} lists, of {len(table.contig_names)} contigs and "
-            f"{genotypes.n_haplotypes} haplotypes; got {len(genotypes.offsets) - 1}"
-        )
-    if keep is None:
-        return None
-    if keep.shape != (len(table),):
-        raise InvalidInputError(
-            f"argument keep: expected a value for each of {len(table)} variants; got {keep.shape}"
-        )
-    return np.ascontiguousarray(keep, dtype=np.bool_)

@@ -8,7 +8,17 @@ import functools
 import importlib.util
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_void_p
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int32,
+    c_int64,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from pathlib import Path
 
 from bigwig_loader.errors import BackendUnavailableError
@@ -86,7 +96,7 @@ HaplotypeRequest = _struct(
     i64: length_bp""",
 )
 
-# BwlTrack and BwlRealign of cuda_kernels/host/realign.h.
+# BwlTrack and BwlRealign of cuda_kernels/realign_batch.cuh.
 RealignTrack = _struct(
     "RealignTrack",
     "One track of a batch on haplotypes.",
@@ -113,15 +123,34 @@ RealignRequest = _struct(
     i64: failed_window failed_track""",
 )
 
+# BwlOverlapIndex of cuda_kernels/overlap.cuh.
+OverlapArrays = _struct(
+    "OverlapArrays",
+    "A universe of regions, ready to be searched.",
+    """ptr: regions contig_first bucket_first bucket_shift buckets maxima level_first ids
+    i64: n_contigs n_levels""",
+)
+# BwlRegionText of cuda_kernels/host/region_text.cpp.
+RegionText = _struct(
+    "RegionText",
+    "Lines of regions, and what they hold.",
+    """ptr: text
+    i64: n_bytes n_columns key_column
+    ptr: contig start end key line contig_name contig_name_bytes key_name key_name_bytes
+    i64: n_rows n_contigs n_keys n_lines header_line status""",
+)
+
 # Every function of the library: result, arguments.
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "bwl_files_open": (c_void_p, [POINTER(c_char_p), c_void_p, c_int64, c_int64]),
+    "bwl_files_read": (None, [c_void_p, c_int64, *[c_void_p] * 4, c_int32, c_void_p]),
     "bwl_files_close": (None, [c_void_p]),
     "bwl_cache_open": (c_void_p, [c_int64, c_int64]),
     "bwl_cache_bytes": (c_int64, [c_void_p]),
     "bwl_cache_find": (None, [c_void_p, c_void_p, c_int64, c_void_p]),
     "bwl_cache_close": (None, [c_void_p]),
     "bwl_use_libdeflate": (c_int32, [c_char_p]),
+    "bwl_inflate_zlib": (None, [c_int64, *[c_void_p] * 7, c_int32]),
     "bwl_read_signal": (None, [c_void_p]),
     "bwl_read_window": (None, [c_void_p, c_void_p, c_int64, c_int64]),
     "bwl_intervals_read": (c_void_p, [c_void_p, c_void_p]),
@@ -154,6 +183,28 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     ),
     "bwl_realign_tracks": (None, [c_void_p]),
     "bwl_flatten_intervals": (c_int64, [c_int64, *[c_void_p] * 6]),
+    "bwl_count_overlaps": (None, [c_void_p, c_int64, *[c_void_p] * 5, c_int32]),
+    "bwl_write_overlaps": (
+        None,
+        [c_void_p, c_int64, *[c_void_p] * 5, c_int32, c_void_p, c_int32],
+    ),
+    "bwl_parse_regions": (None, [c_void_p]),
+    "bwl_order_regions": (
+        c_int32,
+        [c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_int32],
+    ),
+    "bwl_count_row_tokens": (
+        c_int64,
+        [c_int64, *[c_void_p] * 3, c_int64, c_void_p, c_void_p, c_int32],
+    ),
+    "bwl_write_row_tokens": (None, [c_int64, *[c_void_p] * 7, c_int32]),
+    "bwl_sort_by_row": (c_int64, [c_int64, c_int64, *[c_void_p] * 5]),
+    "bwl_choose_tokens": (
+        c_int32,
+        [c_int64, *[c_void_p] * 4, c_uint64, c_uint32, c_void_p, c_int32],
+    ),
+    "bwl_overlap_index_bytes": (c_int64, []),
+    "bwl_region_text_bytes": (c_int64, []),
     "bwl_realign_bytes": (c_int64, []),
     "bwl_track_bytes": (c_int64, []),
     "bwl_haplotypes_bytes": (c_int64, []),
@@ -203,6 +254,8 @@ def library() -> ctypes.CDLL:
         (loaded.bwl_haplotype_windows_bytes, ctypes.sizeof(HaplotypeRequest)),
         (loaded.bwl_realign_bytes, ctypes.sizeof(RealignRequest)),
         (loaded.bwl_track_bytes, ctypes.sizeof(RealignTrack)),
+        (loaded.bwl_overlap_index_bytes, ctypes.sizeof(OverlapArrays)),
+        (loaded.bwl_region_text_bytes, ctypes.sizeof(RegionText)),
         (loaded.bwl_transform_bytes, pack_transforms([TrackTransform()]).nbytes),
     ]
     if any(size() != ours for size, ours in sizes):

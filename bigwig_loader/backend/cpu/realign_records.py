@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
 from bigwig_loader.formats.interval_table import IntervalTable
@@ -30,18 +31,24 @@ def request_template(options: RealignOptions) -> bytes:
 
 
 def new_record(fill: Fill, transform: TrackTransform) -> Any:
+    """The record of a track without its intervals or values."""
     record = native.RealignTrack()
     record.kind, record.width, record.constant = packed_fill(fill)
     record.transform = transform.packed()
     return record
 
 
+def contigs_of_table(table: IntervalTable, contig_names: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """The contig of a table that each of some names is, (C,); -1 where it has none."""
+    place = {name: i for i, name in enumerate(table.contig_names)}
+    return np.array([place.get(name, -1) for name in contig_names], np.int32)
+
+
 class _TableArrays:
     """What the library gets of a table whose contigs are matched with others by name."""
 
     def __init__(self, table: IntervalTable, contig_names: tuple[str, ...]) -> None:
-        place = {name: i for i, name in enumerate(table.contig_names)}
-        contig = np.array([place.get(name, -1) for name in contig_names], np.int32)
+        contig = contigs_of_table(table, contig_names)
         self.contig_names = contig_names
         self._n_samples = len(table.samples)
         self._arrays = (table.offsets, table.start, table.end, table.value, contig)

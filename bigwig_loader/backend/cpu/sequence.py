@@ -114,10 +114,7 @@ def count_bases(
     InvalidInputError
         If a contig index is out of range or `codes` has other bits than these 16.
     """
-    if not 0 <= codes <= ALL_CODES:
-        raise InvalidInputError(
-            f"argument codes: expected bits for codes 0 to 15, 0x0 to 0xffff; got {codes:#x}"
-        )
+    check_codes(codes)
     addresses, lengths, _keep = _contig_arrays(genome, contigs, windows)
     counts = np.empty(len(windows), dtype=np.int64)
     library().bwl_count_bases(
@@ -134,6 +131,24 @@ def count_bases(
     return counts
 
 
+def check_codes(codes: int) -> None:
+    """Raise `InvalidInputError` unless `codes` is a set of 4-bit codes."""
+    if not 0 <= codes <= ALL_CODES:
+        raise InvalidInputError(
+            f"argument codes: expected bits for codes 0 to 15, 0x0 to 0xffff; got {codes:#x}"
+        )
+
+
+def check_contigs(contigs: ContigTable, windows: Windows) -> None:
+    """Raise `InvalidInputError` if a window lies on none of the contigs."""
+    index = windows.contig_index
+    if index.size and (index.min() < 0 or index.max() >= len(contigs)):
+        raise InvalidInputError(
+            f"windows: expected contig_index of 0 to {len(contigs) - 1}; "
+            f"got {index.min() if index.min() < 0 else index.max()}"
+        )
+
+
 def one_hot_table(options: SequenceOptions) -> npt.NDArray[Any]:
     """Row of each 4-bit code, (16, 4) in the dtype of `options`, rounded to nearest even."""
     table = np.empty((16, 4), dtype=np.float32)
@@ -148,13 +163,8 @@ def _contig_arrays(
 
     The bases of the windows are loaded where they are not yet.
     """
-    index = windows.contig_index
-    if index.size and (index.min() < 0 or index.max() >= len(contigs)):
-        raise InvalidInputError(
-            f"windows: expected contig_index of 0 to {len(contigs) - 1}; "
-            f"got {index.min() if index.min() < 0 else index.max()}"
-        )
-    start = windows.start
+    check_contigs(contigs, windows)
+    index, start = windows.contig_index, windows.start
     if (index[1:] < index[:-1]).any():
         order = index.argsort(kind="stable")
         index, start = index[order], start[order]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import threading
-from ctypes import addressof, c_char_p
+from ctypes import addressof
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -15,33 +13,31 @@ import numpy.typing as npt
 
 from bigwig_loader.backend.cpu import library as native
 from bigwig_loader.backend.cpu.cache import BlockCache
+from bigwig_loader.backend.cpu.files import FileTable
+from bigwig_loader.backend.fetch import fetch_ranges, open_sources
 from bigwig_loader.backend.protocol import SignalCounts
 from bigwig_loader.backend.status import block_error
 from bigwig_loader.config import config
 from bigwig_loader.errors import InvalidInputError
-from bigwig_loader.formats.source import UrlSource, is_url, open_source
-from bigwig_loader.plan.blocks import READ_BYTES, READ_GAP_BYTES, SignalPlan, plan_signal
+from bigwig_loader.plan.blocks import (
+    MAX_EXPANSION,
+    READ_BYTES,
+    READ_GAP_BYTES,
+    SignalPlan,
+    plan_signal,
+)
 from bigwig_loader.plan.signal import SignalOptions
 from bigwig_loader.plan.track_index import TrackIndex
 from bigwig_loader.plan.windows import Windows
 from bigwig_loader.types import SIGNAL_DTYPES, STATISTICS
 
 _VERIFY = ("never", "once", "always")
-# Left to the rest of the process when many files are open.
-_SPARE_FILES = 128
 # Scratch of one thread: read buffer, item chunks and one output tile.
 _THREAD_BYTES = 1 << 20
 _ITEM_BYTES = 12
 _BLOCK_BYTES = 128  # the plan's arrays and the kept block's record
-# Deflate cannot expand by more (cuda_kernels/host/blocks.cpp).
-_MAX_EXPANSION = 1032
 # Plans that take less than this for certain are not looked at more closely.
 _SMALL_BYTES = 16 << 20
-
-
-def _open_files_limit() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 4096 if soft == resource.RLIM_INFINITY else max(soft - _SPARE_FILES, 16)
 
 
 def _set_options(
@@ -88,24 +84,19 @@ class CpuSignalReader:
     """
 
     def __init__(self, index: TrackIndex, n_threads: int, cache_bytes: int = 0) -> None:
-        self._files = None
         self._library = native.library()
         self._index = index
         self._n_threads = n_threads
         self._counts = SignalCounts()
         self._counting = threading.Lock()
-        # One remote file, and everything is fetched to memory first, with many requests in flight.
-        remote = any(is_url(path) for path in index.paths)
-        self._sources = [open_source(path) for path in index.paths] if remote else []
+        # With a remote file among them, everything is fetched to memory first.
+        self._sources = open_sources(index.paths)
         self._cache = BlockCache(self._library, index.n_blocks, cache_bytes)
         self._largest_block = int(index.buf_size.max(initial=0))
         if self._largest_block > _SMALL_BYTES:  # a damaged header, or blocks as large as that
-            most = int(index.n_bytes.max(initial=0)) * _MAX_EXPANSION
+            most = int(index.n_bytes.max(initial=0)) * MAX_EXPANSION
             self._largest_block = min(self._largest_block, most)
-        paths = (c_char_p * index.n_tracks)(*(os.fsencode(path) for path in index.paths))
-        self._files = self._library.bwl_files_open(
-            paths, index.file_bytes.ctypes.data, index.n_tracks, _open_files_limit()
-        )
+        self._files = FileTable(index.paths, index.file_bytes)
         self._arrays: dict[str, npt.NDArray[Any]] = {
             "contig_bp": index.contigs.lengths,
             "chrom_ids": np.ascontiguousarray(index.chrom_ids),
@@ -120,7 +111,7 @@ class CpuSignalReader:
             "state": np.zeros(index.n_blocks, np.uint8),
         }
         self._native_index = native.SignalIndex(
-            files=self._files,
+            files=self._files.address,
             cache=self._cache.address,
             n_contigs=len(index.contigs),
             n_blocks=index.n_blocks,
@@ -139,8 +130,9 @@ class CpuSignalReader:
         options: SignalOptions,
         transforms: npt.NDArray[np.float32],
         out: npt.NDArray[Any],
+        wait: bool = True,
     ) -> None:
-        """Read, inflate and rasterize a plan into `out`."""
+        """Read, inflate and rasterize a plan into `out`; done when the call returns."""
         request, fetched = self._request(plan, options.n_threads)
         swap = _set_options(request, options, transforms, out)
         self._library.bwl_read_signal(addressof(request))
@@ -197,7 +189,7 @@ class CpuSignalReader:
 
     def _windows_request(self, windows: Windows, n_tracks: int, n_threads: int | None) -> Any:
         """A request for windows; the plan and the options are still to be set."""
-        if self._files is None:
+        if self._files.address is None:
             raise InvalidInputError("the collection is closed; open it again")
         return native.SignalRequest(
             index=addressof(self._native_index),
@@ -246,21 +238,12 @@ class CpuSignalReader:
         n_lacking = np.add.reduceat(~self._cache.has(plan.block), plan.read_block[:-1], dtype=int)
         is_read = n_lacking > 0
         first, last = plan.read_block[:-1][is_read], plan.read_block[1:][is_read] - 1
-        track_of = self._index.track_of(plan.block[first])
-        parts: list[bytes] = []
-        for track in np.unique(track_of).tolist():
-            of_track = track_of == track
-            starts = offset[first[of_track]].tolist()
-            ends = end[last[of_track]].tolist()
-            ranges = [(a, b - a) for a, b in zip(starts, ends, strict=True)]
-            source = self._sources[track]
-            if isinstance(source, UrlSource):
-                parts += source.read_ranges(ranges)
-            else:
-                parts += [bytes(source.read(*byte_range)) for byte_range in ranges]
-        sizes = np.array([len(part) for part in parts], np.int64)
+        begins, ends = offset[first], end[last]
+        track = self._index.track_of(plan.block[first])
+        sizes = ends - begins
+        parts = fetch_ranges(self._sources, track, begins, sizes)
         shift = np.zeros(plan.n_reads, np.int64)
-        shift[is_read] = np.cumsum(sizes) - sizes - offset[first]
+        shift[is_read] = np.cumsum(sizes) - sizes - begins
         at = offset + np.repeat(shift, np.diff(plan.read_block))
         return _Fetched(np.frombuffer(b"".join(parts), np.uint8), at, perf_counter() - begin)
 
@@ -315,13 +298,11 @@ class CpuSignalReader:
 
     def close(self) -> None:
         """Close the files and free the cache; safe to call twice."""
-        if self._files is not None:
-            self._library.bwl_files_close(self._files)
-            self._files = None
+        self._files.close()
         self._cache.close()
         for source in self._sources:
             source.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_files", None) is not None:
+        if hasattr(self, "_files"):
             self.close()

@@ -124,7 +124,7 @@ class SignalSums:
         for at in range(0, len(start), _PART_WINDOWS):
             part = slice(at, at + _PART_WINDOWS)
             windows = Windows(contig[part], start[part], length_bp)
-            values = _on_host(self.collection.read(windows, options=options))
+            values = self.collection.backend.to_host(self.collection.read(windows, options=options))
             sums[part] = values[:, 0, :].sum(axis=1, dtype=np.float64)
         return sums
 
@@ -148,17 +148,12 @@ class SignalSums:
         for at in range(0, len(which), n):
             part = which[at : at + n]
             windows = Windows(contig[part], start[part], length_bp)
-            values = _on_host(self.collection.read(windows))
+            values = self.collection.backend.to_host(self.collection.read(windows))
             with np.errstate(invalid="ignore"):  # infinities of both signs
                 sums[part] = sum(
                     np.nansum(np.ascontiguousarray(values[:, :, t], np.float64), axis=1)
                     for t in range(values.shape[2])
                 )
-
-
-def _on_host(array: Any) -> npt.NDArray[np.float32]:
-    """A NumPy array of a backend's array."""
-    return np.asarray(array.get() if hasattr(array, "get") else array)
 
 
 def _is_positive(path: str) -> bool:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.realign import TrackRows, realign_tracks, reference_tracks
+from bigwig_loader.backend.select import select_backend
 from bigwig_loader.dataset.personal.buffers import Buffer
 from bigwig_loader.dataset.personal.pieces import I64, Piece, StreamRegions
 from bigwig_loader.dataset.personal.readers import ANNOTATION, Inputs
 from bigwig_loader.plan.fills import FlankSample
 from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows
+from bigwig_loader.plan.realign import Draws, TrackRows
 from bigwig_loader.sampling.rng import Stream, random_below
+
+if TYPE_CHECKING:
+    from bigwig_loader.backend.protocol import Backend
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -32,12 +37,22 @@ class Encoder:
     regions : StreamRegions
     batch_dims : tuple of {"sample", "ploid"}
     n_threads : int
+        Of one call.
     """
 
     inputs: Inputs
     regions: StreamRegions
     batch_dims: tuple[str, ...]
     n_threads: int
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What puts signal on haplotypes."""
+        return select_backend("cpu", self.n_threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A backend stays on its machine; the other side selects its own.
+        return {name: value for name, value in self.__dict__.items() if name != "backend"}
 
     @property
     def n_columns(self) -> int:
@@ -140,18 +155,11 @@ class Encoder:
         names = [track.name for track in self.inputs.tracks]
         if self.inputs.realign:
             seed, epoch = key
-            data = realign_tracks(
-                piece.reader,
-                windows,
-                rows,
-                self.inputs.fills,
-                seed=seed,
-                epoch=epoch,
-                cells=cells,
-                n_threads=self.n_threads,
-            ).data
+            draws = Draws(seed, epoch, cells)
+            fills = self.inputs.fills
+            data = self.backend.realign(piece.reader, windows, rows, fills, draws=draws).data
             return {name: shape.of_haplotypes(data[:, i]) for i, name in enumerate(names)}
-        data = reference_tracks(windows, rows, piece.contigs, n_threads=self.n_threads).data
+        data = self.backend.along_reference(piece.contigs, windows, rows).data
         return {name: shape.of_samples(data[:, i]) for i, name in enumerate(names)}
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.realign import DenseRows, realign_tracks
 from bigwig_loader.dataset.options import SamplingOptions, ValueOptions, WindowOptions
 from bigwig_loader.dataset.personal.pieces import I64, read_haplotypes
 from bigwig_loader.dataset.personal.readers import FastaVariants
@@ -18,7 +17,7 @@ from bigwig_loader.dataset.prepared.making.neighbourhood import Wanted
 from bigwig_loader.errors import InvalidInputError, NotFoundError
 from bigwig_loader.plan.fills import Repeat5p
 from bigwig_loader.plan.haplotypes import HaplotypeOptions, HaplotypeWindows
-from bigwig_loader.plan.realign import RealignOptions
+from bigwig_loader.plan.realign import DenseRows, RealignOptions
 from bigwig_loader.plan.signal import SignalOptions, TrackTransform
 from bigwig_loader.plan.windows import ContigTable, Windows
 from bigwig_loader.sampling.digest import digest
@@ -105,6 +104,7 @@ class Personal:
             uncovered=value.default_value,
             out_of_bounds=value.default_value,
             track_swap=swap,
+            layout="BPNT",
         )
         wanted = self.windows(windows, sample, window.value_bp, window.value_offset_bp)
         reach = int((self.reader.ends(wanted).max(axis=1) - windows.start).max(initial=1))
@@ -122,15 +122,8 @@ class Personal:
         dense = plain.read(span, tracks=tracks, options=bases)
         transforms = [collection.transforms[t] for t in tracks.tolist()]
         rows = [DenseRows(dense[:, i], span.start, t) for i, t in enumerate(transforms)]
-        made = realign_tracks(
-            self.reader,
-            wanted,
-            rows,
-            [Repeat5p()] * len(rows),
-            options=options,
-            n_threads=self.reader.n_threads,
-        )
-        return np.ascontiguousarray(made.data.transpose(0, 2, 3, 1))
+        fills = [Repeat5p()] * len(rows)
+        return collection.backend.realign(self.reader, wanted, rows, fills, options).data
 
 
 def as_reader(variants: Any) -> FastaVariants:

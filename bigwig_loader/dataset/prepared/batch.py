@@ -16,14 +16,13 @@ from bigwig_loader.dataset.prepared.variants_view import variants_in
 from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.fills import FlankSample
 from bigwig_loader.plan.haplotypes import HaplotypeWindows
+from bigwig_loader.plan.realign import Draws, TrackRows
 from bigwig_loader.plan.windows import ContigTable
 from bigwig_loader.ragged import Ragged
 from bigwig_loader.sampling.rng import Stream, random_below
 
 if TYPE_CHECKING:
-    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
-    from bigwig_loader.backend.cpu.realign import TrackRows
-    from bigwig_loader.backend.protocol import HaplotypeArrays
+    from bigwig_loader.backend.protocol import HaplotypeArrays, HaplotypeReader
 
 
 class CellReader:
@@ -234,39 +233,29 @@ class CellReader:
     # ------------------------------------------------------------------------------ tracks ----
 
     def _tracks(self, windows: HaplotypeWindows, cells: Cells, epoch: int) -> Rows:
-        from bigwig_loader.backend.cpu.realign import realign_tracks, reference_tracks
-
-        settings, n_threads = self._settings, self._sources.n_threads
+        settings, backend = self._settings, self._sources.backend
         tracks = self._track_rows(windows)
         axes: tuple[int, ...] = (len(windows), len(tracks))
         if settings.realigned:
             assert self._reader is not None
             axes = (*axes, self._reader.ploidy)
-            found = realign_tracks(
-                self._reader,
-                windows,
-                tracks,
-                self._fills,
-                options=settings.track_options,
-                seed=settings.seed,
-                epoch=epoch,
-                cells=self.full_cells(cells) if self._draws else None,
-                n_threads=n_threads,
+            draws = None
+            if self._draws:
+                draws = Draws(settings.seed, epoch, self.full_cells(cells))
+            found = backend.realign(
+                self._reader, windows, tracks, self._fills, settings.track_options, draws
             )
         else:
-            found = reference_tracks(
-                windows, tracks, self._contigs, options=settings.track_options, n_threads=n_threads
-            )
+            found = backend.along_reference(self._contigs, windows, tracks, settings.track_options)
         if len(tracks) == 1 and not settings.track_axis:
             axes = (axes[0], *axes[2:])
         if found.offsets is None:
-            return found.data.reshape(*axes, found.data.shape[-1])
+            data: npt.NDArray[Any] = found.data.reshape(*axes, found.data.shape[-1])
+            return data
         rows: Ragged[Any] = Ragged(found.data, axes, found.offsets)
         return rows if settings.length == "ragged" else rows.to_padded(0)
 
     def _track_rows(self, windows: HaplotypeWindows) -> list[TrackRows]:
-        from bigwig_loader.backend.cpu.realign import TrackRows
-
         settings, data = self._settings, self._sources.data
         none = np.zeros(len(windows), np.int64)
         return [

@@ -20,8 +20,8 @@ from bigwig_loader.dataset.prepared.window_lists import (
 from bigwig_loader.plan.haplotypes import HaplotypeWindows
 
 if TYPE_CHECKING:
-    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
-    from bigwig_loader.backend.cpu.realign import TrackRows
+    from bigwig_loader.backend.protocol import HaplotypeReader
+    from bigwig_loader.plan.realign import TrackRows
 
 
 class ChangedCells(CellReader):
@@ -50,7 +50,7 @@ class ChangedCells(CellReader):
         """
         times = len(made.windows) // max(len(windows), 1)
         again = copy.copy(self)
-        again._reader = made
+        again._reader = made.reader
         again._asked = repeated(windows, times)
         out: list[Output] = []
         if self._settings.sequences is not None:

@@ -15,7 +15,7 @@ from bigwig_loader.formats.variants.table import VariantTable
 from bigwig_loader.plan.haplotypes import HaplotypeWindows
 
 if TYPE_CHECKING:
-    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+    from bigwig_loader.backend.protocol import HaplotypeReader
 
 Status = Literal["applied", "dropped", "not reached"]
 _SHOWN_BP = 24

@@ -17,7 +17,7 @@ from bigwig_loader.errors import InvalidInputError
 from bigwig_loader.plan.haplotypes import HaplotypeWindows
 
 if TYPE_CHECKING:
-    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+    from bigwig_loader.backend.protocol import HaplotypeReader
 
 
 class InspectedView(GridView):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+from bigwig_loader.backend.protocol import HaplotypeReader
+from bigwig_loader.backend.select import select_backend
 from bigwig_loader.dataset.prepared.indexing import Axis
 from bigwig_loader.dataset.prepared.site_check import Invalid, read_sites
 from bigwig_loader.dataset.prepared.site_table import sites_vcf_to_table
@@ -137,7 +138,7 @@ class SitePairs:
         )
         table = join_tables(self._reader.table, self._sites, site)
         reader = WindowReader(self._reader, windows, lists, table, "window")
-        data = reader.encode(reader.windows, self.options).data
+        data = reader.reader.encode(reader.windows, self.options).data
         return data[:, 0], data[:, 1]
 
 
@@ -332,6 +333,5 @@ def _bare_reader(
         contig_names, zeros, none, none, one, letters, one, letters, np.empty(0, np.int64)
     )
     offsets = np.zeros(len(contig_names) * ploidy + 1, np.int64)
-    return HaplotypeReader(
-        genome, table, Genotypes(("",), ploidy, offsets, none), n_threads=n_threads
-    )
+    genotypes = Genotypes(("",), ploidy, offsets, none)
+    return select_backend("cpu", n_threads).open_haplotypes(genome, table, genotypes)

@@ -181,7 +181,7 @@ class DatasetWithSites:
         swapped = swap_sites(self._reader.reader, windows, self._sites.table, self._site[row])
         if swapped.ends is not None:
             self._check_stored(row, swapped.ends.max(axis=1, initial=0))
-        found = self._reader.read_lists(swapped.reader, windows, of_dataset, 0)
+        found = self._reader.read_lists(swapped.made, windows, of_dataset, 0)
         wild, mutant = _halves(found[0], len(cells))
         return wild, mutant, swapped.flags, *(_halves(x, len(cells))[1] for x in found[1:])
 

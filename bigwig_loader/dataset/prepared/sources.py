@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from bigwig_loader.sampling.digest import digest
 from bigwig_loader.types import PathLike
 
 if TYPE_CHECKING:
-    from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+    from bigwig_loader.backend.protocol import HaplotypeReader
     from bigwig_loader.plan.haplotypes import Overlap
 
 BUILT_IN_FIELDS = ("ref", "record")
@@ -139,7 +139,7 @@ class Sources:
             raise InvalidInputError("sequence: expected a data set opened with a reference")
         if key not in self._readers:
             opened = self.backend.open_haplotypes(self.genome, table, genotypes, overlap, keep)
-            self._readers[key] = cast("HaplotypeReader", opened)
+            self._readers[key] = opened
         return self._readers[key]
 
 

@@ -226,7 +226,7 @@ class SplicedView(InspectedView):
             return super().haplotype_lengths(regions, samples)
         windows, shape = self._windows(regions, samples)
         made = exonic(self.haplotypes, windows)
-        return made.lengths(made.windows).reshape(*shape, -1)
+        return made.reader.lengths(made.windows).reshape(*shape, -1)
 
     def n_variants(self, regions: Any = None, samples: Any = None) -> npt.NDArray[np.int64]:
         """Variants that haplotypes carry in their windows, applied or not, (..., ploidy)."""
@@ -272,8 +272,6 @@ class SplicedView(InspectedView):
         return self._explain_exonic(region, sample, ploid)
 
     def _explain_exonic(self, region: int | str, sample: int | str, ploid: int) -> Explanation:
-        from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
-
         (row, column), base = self._cell_of(region, sample), self.haplotypes
         window = self.reader.windows(np.array([row * self.n_samples + column]))
         table = base.table
@@ -281,9 +279,7 @@ class SplicedView(InspectedView):
         inside = (table.position >= window.start[0]) & (span_ends(table, every) <= window.end[0])
         known = self._sources.keep(self._settings.min_af, self._settings.max_af)
         keep = inside if known is None else inside & known
-        reader = HaplotypeReader(
-            base.genome, table, base.genotypes, overlap=base.overlap, keep=keep
-        )
+        reader = base.with_variants(table, base.genotypes, base.overlap, keep)
         title = f"region {region!r}, sample {self.samples[column]!r}, haplotype {ploid}"
         found = explain_haplotype(reader, window, ploid, keep, title)
         start, end = int(window.start[0]), int(window.end[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.haplotypes import HaplotypeReader
+from bigwig_loader.backend.protocol import HaplotypeReader
 from bigwig_loader.dataset.prepared.changed_cells import repeated
 from bigwig_loader.dataset.prepared.window_lists import (
     I64,
@@ -35,7 +35,7 @@ class Swapped:
 
     Parameters
     ----------
-    reader : WindowReader
+    made : WindowReader
         Of 2 * B windows: those as they are, then those with sites.
     flags : (B, P) uint8
         `APPLIED`; `DELETED`: the haplotype lacks the bases that the site changes; `EXISTED`: it
@@ -46,14 +46,14 @@ class Swapped:
         without a `length_bp`.
     """
 
-    reader: WindowReader
+    made: WindowReader
     flags: Flags
     ends: I64 | None
 
     @property
     def windows(self) -> HaplotypeWindows:
-        """The 2 * B windows in the terms of `reader`."""
-        return self.reader.windows
+        """The 2 * B windows in the terms of `made`."""
+        return self.made.windows
 
 
 def swap_sites(
@@ -119,7 +119,7 @@ def swap_sites(
     flags = mutated.flags.reshape(len(windows), reader.ploidy)
     ends = None
     if windows.length_bp is not None:
-        ends = new.ends(new.windows)[len(windows) :]
+        ends = new.reader.ends(new.windows)[len(windows) :]
         unseen = ends <= sites.position[site][:, None]
         flags = np.where((flags == APPLIED) & unseen, np.uint8(OUTSIDE), flags)
     return Swapped(new, flags, ends)

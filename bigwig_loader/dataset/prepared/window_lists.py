@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.backend.cpu.haplotypes import WITHOUT_ANCHOR, HaplotypeReader
+from bigwig_loader.backend.protocol import HaplotypeReader
 from bigwig_loader.errors import InvalidDataError
 from bigwig_loader.formats.variants.table import Genotypes, VariantTable
-from bigwig_loader.plan.haplotypes import HaplotypeWindows, Overlap
+from bigwig_loader.plan.haplotypes import WITHOUT_ANCHOR, HaplotypeWindows, Overlap
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -120,8 +120,8 @@ def carried_in(reader: HaplotypeReader, windows: HaplotypeWindows, ends: I64) ->
 
     With all before a window that has a part in what is applied within it.
     """
-    lists = lists_of(reader.table, reader.genotypes, windows, ends, free=reader._free)
-    return lists if reader._keep is None else lists.filtered(reader._keep[lists.rows])
+    lists = lists_of(reader.table, reader.genotypes, windows, ends, free=reader.free)
+    return lists if reader.keep is None else lists.filtered(reader.keep[lists.rows])
 
 
 def applied_in(reader: HaplotypeReader, windows: HaplotypeWindows, ends: I64) -> WindowLists:
@@ -130,7 +130,7 @@ def applied_in(reader: HaplotypeReader, windows: HaplotypeWindows, ends: I64) ->
     made = WindowReader(
         reader, windows, lists, join_tables(reader.table, None, lists.rows), reader.overlap
     )
-    entries = made.resolved.variants
+    entries = made.reader.resolved.variants
     keep, marked = np.zeros(len(lists.rows), np.bool_), np.zeros(len(lists.rows), np.bool_)
     keep[entries & _ROW] = True
     marked[entries & _ROW] = (entries & WITHOUT_ANCHOR) != 0
@@ -211,7 +211,7 @@ def join_tables(first: VariantTable, second: VariantTable | None, rows: I64) -> 
     )
 
 
-class WindowReader(HaplotypeReader):
+class WindowReader:
     """Haplotypes of the windows of one batch, each made of a list of its own.
 
     Parameters
@@ -219,13 +219,20 @@ class WindowReader(HaplotypeReader):
     reader : HaplotypeReader
         Its genome and memory are shared.
     windows : HaplotypeWindows
-        B windows; `windows` of the result are these, in terms of the new lists.
+        B windows.
     lists : WindowLists
         Of (window, ploid).
     table : VariantTable
         Its rows are the entries of `lists`, one by one.
     overlap : {"first", "bcftools", "window"}
         ``"window"`` for entries that are applied as they are.
+
+    Attributes
+    ----------
+    reader : HaplotypeReader
+        Of the new lists.
+    windows : HaplotypeWindows
+        The windows in its terms.
     """
 
     def __init__(
@@ -247,20 +254,12 @@ class WindowReader(HaplotypeReader):
         counts[contig, np.arange(n)] = np.diff(lists.offsets).reshape(n, ploidy)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         names = tuple(reader.table.contig_names[c] for c in contigs.tolist())
-        genotypes = Genotypes(tuple(map(str, range(n))), ploidy, offsets, entry.astype(np.int32))
-        self._marks = np.where(lists.without_anchor[entry], WITHOUT_ANCHOR, 0).astype(np.int32)
-        super().__init__(
-            reader.genome,
+        entries: I32 = entry.astype(np.int32)
+        if overlap == "window":
+            entries |= np.where(lists.without_anchor[entry], WITHOUT_ANCHOR, 0).astype(np.int32)
+        self.reader = reader.with_variants(
             replace(table, contig_names=names, contig_offsets=np.zeros(len(names) + 1, np.int64)),
-            genotypes,
-            overlap=overlap,
-            n_threads=reader.n_threads,
+            Genotypes(tuple(map(str, range(n))), ploidy, offsets, entries),
+            overlap,
         )
-        self._pool = reader._pool
         self.windows = replace(windows, contig_index=contig.astype(np.int32), sample=np.arange(n))
-
-    def _carried(self) -> Genotypes:
-        if self.overlap != "window":
-            return self.genotypes
-        marked: I32 = self.genotypes.variants | self._marks
-        return replace(self.genotypes, variants=marked)

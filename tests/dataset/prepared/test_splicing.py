@@ -144,7 +144,7 @@ def test_exonic_equals_leaving_variants_out(world: World, policy: str, seed: int
         length_bp=12 if seed % 3 == 0 else None,
     )
     found = exonic(reader, windows)
-    arrays = found.encode(found.windows, HaplotypeOptions(encoding="bytes"))
+    arrays = found.reader.encode(found.windows, HaplotypeOptions(encoding="bytes"))
     records = set(table.record.tolist() if keep is None else table.record[keep].tolist())
     for row, ploid in np.ndindex(n, world.ploidy):
         name, low, high = contigs[contig[row]], int(start[row]), int(windows.end[row])

@@ -76,7 +76,7 @@ def check(world: World, sites: list[tuple[str, Variant]], policy: str, seed: int
     )
     reader = HaplotypeReader(world.genome(), *world.tables(), overlap=policy)  # type: ignore[arg-type]
     got = swap_sites(reader, windows, site_table, which)
-    arrays = got.reader.encode(got.windows, BYTES, annotate=True)
+    arrays = got.made.reader.encode(got.windows, BYTES, annotate=True)
     for row in range(n):
         contig, site = ordered[which[row]]
         sequence = world.sequences[contig]
@@ -151,7 +151,7 @@ def one(carried: list[Variant], site: Variant, **options: object) -> tuple[list[
     given = {"start": [4], "end": [16], "reverse": None, "length_bp": None, **options}
     windows = HaplotypeWindows(contig_index=[0], sample=[0], **given)  # type: ignore[arg-type]
     got = swap_sites(reader, windows, table, np.array([0]))
-    arrays = got.reader.encode(got.windows, BYTES)
+    arrays = got.made.reader.encode(got.windows, BYTES)
     data = arrays.data.tobytes()
     middle = len(data) // 2 if arrays.offsets is None else int(arrays.offsets[1])
     return [data[:middle].decode(), data[middle:].decode()], int(got.flags[0, 0])

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bigwig_loader.assemble import tracks
-from bigwig_loader.assemble.tracks import (
-    bin_mean,
-    margins,
-    moving_average,
-    reverse_rows,
-    smooth_and_bin,
-)
+from bigwig_loader.backend.cpu import smooth as cpu_smooth
+from bigwig_loader.backend.cpu.backend import CpuBackend
+from bigwig_loader.backend.cpu.smooth import bin_mean, moving_average
+from bigwig_loader.errors import InvalidInputError
+from bigwig_loader.plan.smooth import SmoothOptions, margins
 from bigwig_loader.types import numpy_dtype
+
+
+def smooth_and_bin(
+    signal: np.ndarray, width: int, bin_size: int, dtype: Any = "float32", **more: Any
+) -> np.ndarray:
+    reverse = more.pop("reverse", None)
+    options = SmoothOptions(width, bin_size, dtype, **more)
+    made: np.ndarray = CpuBackend(1).smooth(signal, options, reverse)
+    return made
 
 
 def signals(nan: bool) -> st.SearchStrategy[np.ndarray]:
@@ -83,7 +91,7 @@ def test_margins(width: int, expected: tuple[int, int]) -> None:
 def test_dtypes_are_rounded_by_way_of_float32(dtype: str) -> None:
     signal = np.random.default_rng(0).random((2, 3, 24), np.float32)
     full = smooth_and_bin(signal, 5, 4, "float32")
-    got = smooth_and_bin(signal, 5, 4, dtype)  # type: ignore[arg-type]
+    got = smooth_and_bin(signal, 5, 4, dtype)
     assert got.dtype == numpy_dtype(dtype)
     np.testing.assert_array_equal(got, full.astype(numpy_dtype(dtype)))
     assert got.shape == (2, 5, 3)
@@ -92,26 +100,39 @@ def test_dtypes_are_rounded_by_way_of_float32(dtype: str) -> None:
 def test_small_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     signal = np.random.default_rng(1).random((7, 3, 50), np.float32)
     whole = smooth_and_bin(signal, 9, 2, "float32")
-    monkeypatch.setattr(tracks, "WORKING_BYTES", 1)
+    monkeypatch.setattr(cpu_smooth, "WORKING_BYTES", 1)
     np.testing.assert_array_equal(smooth_and_bin(signal, 9, 2, "float32"), whole)
 
 
 def test_rows_are_turned_with_their_tracks() -> None:
-    values = np.arange(24.0).reshape(3, 4, 2)
+    signal = np.random.default_rng(2).random((3, 3, 12), np.float32)
+    forward = smooth_and_bin(signal, 3, 2)
     reverse = np.array([True, False, True])
-    plain = reverse_rows(values.copy(), reverse, None)
-    np.testing.assert_array_equal(plain[0], values[0, ::-1])
-    np.testing.assert_array_equal(plain[1], values[1])
+    plain = smooth_and_bin(signal, 3, 2, reverse=reverse)
+    np.testing.assert_array_equal(plain[0], forward[0, ::-1])
+    np.testing.assert_array_equal(plain[1], forward[1])
     # Track i goes to place swap[i], also where that is no exchange of pairs.
-    wide = np.arange(36.0).reshape(3, 4, 3)
-    swapped = reverse_rows(wide.copy(), reverse, (1, 2, 0))
+    swapped = smooth_and_bin(signal, 3, 2, reverse=reverse, track_swap=(1, 2, 0))
     for track, place in enumerate((1, 2, 0)):
-        np.testing.assert_array_equal(swapped[2, :, place], wide[2, ::-1, track])
-    np.testing.assert_array_equal(swapped[1], wide[1])
+        np.testing.assert_array_equal(swapped[2, :, place], forward[2, ::-1, track])
+    np.testing.assert_array_equal(swapped[1], forward[1])
 
 
 @pytest.mark.parametrize("reverse", [None, np.zeros(3, bool)])
 def test_nothing_to_turn(reverse: np.ndarray | None) -> None:
-    values = np.arange(24.0).reshape(3, 4, 2)
-    assert reverse_rows(values, reverse, (1, 0)) is values
-    np.testing.assert_array_equal(values, np.arange(24.0).reshape(3, 4, 2))
+    signal = np.random.default_rng(3).random((3, 2, 12), np.float32)
+    got = smooth_and_bin(signal, 3, 2, reverse=reverse, track_swap=(1, 0))
+    np.testing.assert_array_equal(got, smooth_and_bin(signal, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((2, 3), {"width_bp": 2}, "argument signal"),
+        ((2, 3, 4), {"width_bp": 5}, "at least 5"),
+        ((2, 3, 4), {"width_bp": 2, "track_swap": (1, 0)}, "expected 3 places"),
+    ],
+)
+def test_what_does_not_fit(shape: tuple[int, ...], options: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        CpuBackend(1).smooth(np.zeros(shape, np.float32), SmoothOptions(**options))

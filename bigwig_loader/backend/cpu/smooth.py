@@ -1,4 +1,4 @@
-"""Moving average and binning of base-resolution signal, along bp."""
+"""Moving average and binning of base-resolution signal, along bp, by NumPy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bigwig_loader.types import DtypeName, numpy_dtype
+from bigwig_loader.plan.smooth import SmoothOptions
 
 Float64 = npt.NDArray[np.float64]
 
@@ -15,72 +15,49 @@ Float64 = npt.NDArray[np.float64]
 WORKING_BYTES = 4 << 20
 
 
-def margins(width_bp: int) -> tuple[int, int]:
-    """Bases that a centred box of `width_bp` reaches to the left and right of its base.
-
-    A box of even width reaches one base further to the left than to the right.
-    """
-    left = width_bp // 2
-    return left, width_bp - 1 - left
-
-
-def smooth_and_bin(
-    signal: npt.NDArray[np.float32], width_bp: int, bin_size: int, dtype: DtypeName
+def smooth(
+    signal: npt.NDArray[np.float32],
+    options: SmoothOptions,
+    reverse: npt.NDArray[np.bool_] | None,
+    out: npt.NDArray[Any],
 ) -> npt.NDArray[Any]:
     """Centred moving average along bp, then the mean of each bin.
 
     Parameters
     ----------
-    signal : (B, T, L + width_bp - 1) float32
-        Base-resolution signal of the windows with their `margins`; bp last, so that what is
-        averaged lies side by side in memory.
-    width_bp : int
-        Width of the box.
-    bin_size : int
-        Bases per bin; L has to be a multiple of it.
-    dtype : {"float32", "float16", "bfloat16"}
+    signal : (B, T, M) float32
+        Base-resolution signal of windows with their `plan.smooth.margins`, on the forward strand;
+        bp last, so that what is averaged lies side by side in memory.
+    options : SmoothOptions
+    reverse : (B,) bool, optional
+        Windows delivered as reverse complement; None for none.
+    out : (B, N, T) array
+        Written; `SmoothOptions.shape`.
 
     Returns
     -------
-    (B, L // bin_size, T) array of `dtype`
-        NaN values are left out of both means; a mean of nothing is NaN.
+    ndarray
+        `out`.
     """
-    n_examples, n_tracks, padded_bp = signal.shape
-    n_bins = (padded_bp - width_bp + 1) // bin_size
-    result = np.empty((n_examples, n_bins, n_tracks), numpy_dtype(dtype))
+    n_windows, n_tracks, padded_bp = signal.shape
     # Five arrays of this size are alive at once in `moving_sum`.
     group = max(1, WORKING_BYTES // max(1, 5 * 8 * padded_bp * n_tracks))
     # Infinities may meet (inf - inf) and sums may leave the range of the dtype; both have a value.
     with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, n_examples, group):
-            part = moving_average(signal[first : first + group], width_bp)
+        for first in range(0, n_windows, group):
+            part = moving_average(signal[first : first + group], options.width_bp)
             # By way of float32, as the kernels round.
-            binned = bin_mean(part, bin_size).astype(np.float32)
-            result[first : first + group] = binned.swapaxes(1, 2)
-    return result
+            binned = bin_mean(part, options.bin_size).astype(np.float32)
+            out[first : first + group] = binned.swapaxes(1, 2)
+    return _reverse_rows(out, reverse, options.track_swap)
 
 
-def reverse_rows(
+def _reverse_rows(
     values: npt.NDArray[Any],
     reverse: npt.NDArray[np.bool_] | None,
     track_swap: tuple[int, ...] | None,
 ) -> npt.NDArray[Any]:
-    """Turn round the examples that are delivered as reverse complement, in place.
-
-    Parameters
-    ----------
-    values : (B, N, T) array
-        As on the forward strand.
-    reverse : (B,) bool, optional
-        Which examples; None for none.
-    track_swap : tuple of T int, optional
-        Where each track goes in them; None leaves tracks in place.
-
-    Returns
-    -------
-    (B, N, T) array
-        `values`.
-    """
+    """Turn round the examples (B, N, T) that are delivered as reverse complement, in place."""
     if reverse is None or not reverse.any():
         return values
     turned = values[reverse][:, ::-1]
@@ -156,11 +133,11 @@ def bin_mean(values: Float64, bin_size: int) -> Float64:
     n_bins = length // bin_size
     bins = values[..., : n_bins * bin_size].reshape(*outer, n_bins, bin_size)
     unknown = np.isnan(bins)
+    # One after the other, as the kernel adds; NumPy's `sum` has an order of its own.
     if not unknown.any():
-        means: Float64 = bins.mean(axis=-1)
-        return means
+        return np.add.accumulate(bins, axis=-1)[..., -1] / bin_size
     known = bin_size - np.count_nonzero(unknown, axis=-1).astype(np.float64)
-    return _divide(np.where(unknown, 0, bins).sum(axis=-1), known)
+    return _divide(np.add.accumulate(np.where(unknown, 0, bins), axis=-1)[..., -1], known)
 
 
 def _divide(total: Float64, count: Float64) -> Float64:

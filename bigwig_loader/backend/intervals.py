@@ -1,4 +1,4 @@
-"""Intervals as base values see them: sorted, none overlapping."""
+"""Intervals as base values see them: sorted, none overlapping; on the host, for every backend."""
 
 from __future__ import annotations
 
