@@ -271,7 +271,7 @@ def _shuffled(
     """Rows in a random order, within the documents of each."""
     order = _keys(word, can).argsort(1)
     if segments is not None:
-        order = order.gather(1, segments.gather(1, order).argsort(1, stable=True))
+        order = order.gather(1, torch.argsort(segments.gather(1, order), dim=1, stable=True))
         segments = segments.gather(1, order)
     return ids.gather(1, order), can.gather(1, order), segments
 
