@@ -22,7 +22,7 @@ TORCH_ARGS ?=
 EXTRAS ?= torch,test
 PYTEST_ARGS ?=
 # Files of tests are shared out among processes; nothing else runs beside tests on a GPU.
-PYTEST_PROCESSES ?= -n auto --maxprocesses=4 --dist=loadfile
+PYTEST_PROCESSES ?= -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 DEMO_ARGS ?=
 # On a machine with a GPU, whose Python has CuPy and PyTorch: wheels of what that Python lacks, where
 # the results and the output of the steps go, and the steps wanted (all), e.g.

@@ -37,12 +37,21 @@ def _has_gpu() -> bool:
         return False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `gpu` where there is none.
+# Files of few but long tests. They begin first, so that no process is left with one at the end.
+LONG_FILES = (
+    *("test_sanitizers.py", "test_distribution.py", "test_compile.py", "test_distributed.py"),
+    *("test_benchmarks_gpu.py", "test_benchmarks.py", "test_gpu_marks.py", "test_examples.py"),
+    *("test_benchmarks_haplotypes.py", "test_benchmarks_peaks.py", "test_import_cost.py"),
+)
 
-    With BWL_REQUIRE_CUDA=1, as on a machine that is there to test the GPU, they run and
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first, and skip what is marked `gpu` where there is none.
+
+    With BWL_REQUIRE_CUDA=1, as on a machine that is there to test the GPU, the latter run and
     fail instead.
     """
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked or os.environ.get("BWL_REQUIRE_CUDA") == "1" or _has_gpu():
         return

@@ -75,7 +75,7 @@ class TestAgainstOracle:
     def _device(self, backend: str) -> None:
         self.backend = backend
         # The emulator takes a microsecond for each thread of a kernel.
-        self._n_left = 40 if fake_cupy.is_installed() else 1_000
+        self._n_left = 15 if fake_cupy.is_installed() else 1_000
 
     def is_enough(self) -> bool:
         """Whether this backend has been put enough examples already."""
