@@ -35,7 +35,10 @@ LEAST = 5.0
 # Seconds that the benchmarks may go on for after they begin nothing more.
 BENCHMARK_LAST = 25.0
 # Every test that is marked `gpu` lies below these.
-GPU_TESTS = ("tests/backend", "tests/tokens", "tests/test_codecs.py")
+GPU_TESTS = (
+    *("tests/backend", "tests/tokens"),
+    *("tests/test_codecs.py", "tests/test_token_masking.py"),
+)
 KERNEL_TESTS = "tests/backend/cuda/test_every_kernel.py"
 _SANITIZER_STATUS = 86
 _NVIDIA = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"

@@ -82,7 +82,7 @@ def test_kernels_compile(
     assert {n: r for n, r in taken.items() if r > ENTRIES[source.name][n]} == {}
 
 
-@pytest.mark.parametrize("architecture", (ARCHITECTURES[0], ARCHITECTURES[-1]))
+@pytest.mark.parametrize("architecture", [ARCHITECTURES[0], ARCHITECTURES[-1]])
 def test_headers_compile(
     compiler: Nvrtc | Nvcc, headers: dict[str, str], architecture: str
 ) -> None:
