@@ -265,6 +265,7 @@ def test_the_published_loader_runs_by_itself(
     from bigwig_loader.backend.cuda.backend import CudaBackend
 
     (tmp_path / "bigwig_loader").mkdir()
+    (tmp_path / "bigwig_loader" / "__init__.py").touch()
     (tmp_path / "cupy.py").write_text(CUPY)
     theirs = tmp_path / "bigwig_loader" / "collection.py"
     theirs.write_text(PUBLISHED.replace("OFFSET", str(offset)))
